@@ -1,0 +1,69 @@
+import { CertError } from '../errors.js'
+import { Secret } from '../secret.js'
+
+export interface Credentials {
+  readonly accessKeyId: Secret
+  readonly accessKeySecret: Secret
+  /** Present for temporary credentials (STS). */
+  readonly securityToken: Secret | undefined
+}
+
+/** Asked before every request, so that temporary credentials are renewed during a long run. */
+export type CredentialSource = () => Promise<Credentials>
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * The official default chain: environment, OIDC (RRSA), `~/.aliyun/config.json`, `~/.alibabacloud/credentials`, the
+ * RAM role of the ECS instance, `ALIBABA_CLOUD_CREDENTIALS_URI`. Keys in the environment are read here, which saves
+ * loading the SDK for the most common case.
+ * @throws CertError CREDENTIALS_MISSING, when asked
+ */
+export const defaultCredentials = (environment: Environment): CredentialSource => {
+  const id = environment['ALIBABA_CLOUD_ACCESS_KEY_ID']
+  const secret = environment['ALIBABA_CLOUD_ACCESS_KEY_SECRET']
+  if (!id || !secret) return defaultChain()
+  const credentials = toCredentials(id, secret, environment['ALIBABA_CLOUD_SECURITY_TOKEN'])
+  return async () => credentials
+}
+
+const toCredentials = (id: string, secret: string, token: string | undefined): Credentials => ({
+  accessKeyId: new Secret(id),
+  accessKeySecret: new Secret(secret),
+  securityToken: token ? new Secret(token) : undefined,
+})
+
+/** The one door to @alicloud/credentials. */
+const defaultChain = (): CredentialSource => {
+  let chain: Promise<{ getCredential(): Promise<ChainAnswer> }> | undefined
+  let last: Credentials | undefined
+  return async () => {
+    chain ??= import('@alicloud/credentials').then(({ default: module }) => new module.default())
+    try {
+      const answer = await (await chain).getCredential()
+      if (!answer.accessKeyId || !answer.accessKeySecret) throw missing()
+      const same =
+        last?.accessKeyId.reveal() === answer.accessKeyId &&
+        last.securityToken?.reveal() === (answer.securityToken || undefined)
+      if (!same) last = toCredentials(answer.accessKeyId, answer.accessKeySecret, answer.securityToken)
+      return last as Credentials
+    } catch {
+      // After a failure the SDK's chain stays with the provider that failed, so the next attempt needs a new one. Its
+      // message is dropped: it can quote the whole credentials file.
+      chain = undefined
+      throw missing()
+    }
+  }
+}
+
+interface ChainAnswer {
+  readonly accessKeyId?: string
+  readonly accessKeySecret?: string
+  readonly securityToken?: string
+}
+
+const missing = (): CertError =>
+  new CertError('CREDENTIALS_MISSING', 'no usable Alibaba Cloud credentials were found', {
+    passing: true,
+    hint: 'set ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET (for the timer: in /etc/acme-oss/env), or give the machine a RAM role, or write ~/.aliyun/config.json with the aliyun command',
+  })

@@ -1,0 +1,52 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CertError, systemCode } from '../errors.js'
+
+export interface PatienceOptions {
+  /** The deadline of one request with all its retries, in ms. */
+  readonly timeout: number
+  readonly signal: AbortSignal
+  /** Told before each pause. */
+  readonly onRetry?: ((error: CertError, pause: number) => void) | undefined
+}
+
+// One attempt gets at most this long, in ms, so that a connection that went silent leaves time for another.
+const longestAttempt = 20_000
+const firstPause = 200
+const longestPause = 20_000
+// A name that does not resolve is mostly a typing error; a resolver that is down recovers in the sync after this.
+const lookupsBeforeGivingUp = 3
+
+/**
+ * Runs `attempt` again while its failure may pass by itself: exponential pauses with full jitter, or what the other
+ * side asked for, until the deadline.
+ * @throws CertError what `attempt` threw last, or INTERRUPTED
+ */
+export const patiently = async <T>(
+  attempt: (signal: AbortSignal) => Promise<T>,
+  { timeout, signal, onRetry }: PatienceOptions,
+): Promise<T> => {
+  const deadline = performance.now() + timeout
+  for (let tries = 1; ; tries++) {
+    const left = deadline - performance.now()
+    try {
+      return await attempt(AbortSignal.any([signal, AbortSignal.timeout(Math.max(1, Math.min(left, longestAttempt)))]))
+    } catch (error) {
+      if (signal.aborted) throw interrupted()
+      if (!(error instanceof CertError) || !error.passing) throw error
+      if (systemCode(error.cause) === 'ENOTFOUND' && tries >= lookupsBeforeGivingUp) throw error
+      const ceiling = Math.min(longestPause, firstPause * 2 ** (tries - 1))
+      const pause = error.retryAfter ?? Math.random() * ceiling
+      if (performance.now() + pause >= deadline) throw error
+      onRetry?.(error, pause)
+      await sleep(pause, undefined, { signal }).catch(() => {
+        throw interrupted()
+      })
+    }
+  }
+}
+
+export const interrupted = (): CertError =>
+  new CertError('INTERRUPTED', 'interrupted', {
+    passing: true,
+    hint: 'run the same command again: it goes on where it stopped',
+  })

@@ -1,0 +1,100 @@
+import { CertError, systemCode } from '../errors.js'
+
+/** What an Alibaba Cloud service answered instead of doing what it was asked. */
+export interface Refusal {
+  readonly status: number
+  /** The vendor's code; empty where the answer had none (a proxy's error page). */
+  readonly code: string
+  readonly message: string
+  readonly requestId?: string | undefined
+  /** Where the bucket lives, when the request went elsewhere. */
+  readonly endpoint?: string | undefined
+  /** In ms. */
+  readonly retryAfter?: number | undefined
+}
+
+/** What was asked for, to say it in the error. */
+export interface Attempted {
+  /** A gerund phrase: `putting oss://my-ssl-certs/certs/cert.pem`. */
+  readonly doing: string
+  /** The RAM action and resource that it takes. */
+  readonly action: string
+  readonly resource: string
+}
+
+/** Turns an answer into an error that says what to do, without anything of the request in it. */
+export const explainRefusal = (refusal: Refusal, attempted: Attempted): CertError => {
+  const code = refusal.code || `HTTP ${refusal.status}`
+  const passing = isPassing(refusal)
+  return new CertError(
+    passing ? 'CLOUD_UNAVAILABLE' : 'CLOUD_REFUSED',
+    `${attempted.doing}: ${code}${sentence(refusal)}`,
+    {
+      hint: hintFor(refusal, attempted),
+      vendor: { code, requestId: refusal.requestId },
+      passing,
+      retryAfter: refusal.retryAfter,
+    },
+  )
+}
+
+// The vendor echoes the whole string to sign (with the STS token in it) and whole pages of HTML; one line is enough.
+const sentence = ({ code, message }: Refusal): string => {
+  const line = message.split('\n')[0]?.trim().replace(/\.$/, '').slice(0, 200) ?? ''
+  return code === '' || line === '' ? '' : ` (${line})`
+}
+
+const passingCodes = new Set(['RequestTimeout', 'ServiceUnavailable', 'InternalError', 'ServiceBusy'])
+
+const isPassing = ({ status, code }: Refusal): boolean =>
+  status >= 500 || status === 408 || status === 429 || passingCodes.has(code) || code.startsWith('Throttling')
+
+const hintFor = (refusal: Refusal, attempted: Attempted): string => {
+  if (isPassing(refusal)) return 'nothing is wrong on this side; it is tried again'
+  if (refusal.endpoint)
+    return `the bucket is at ${refusal.endpoint}: give its region with --region, or --endpoint https://${refusal.endpoint}`
+  const hint = hints[refusal.code]
+  return hint === undefined
+    ? `look the code up at https://api.aliyun.com/troubleshoot?q=${encodeURIComponent(refusal.code)}`
+    : hint(attempted)
+}
+
+const newToken = () =>
+  'the temporary credentials ran out: get new ones, or let the RAM role of the machine provide them'
+
+const hints: Readonly<Record<string, (attempted: Attempted) => string>> = {
+  AccessDenied: ({ action, resource }) =>
+    `grant the RAM user ${action} on ${resource} (RAM console, policy); a bucket policy can deny it too`,
+  AccessKeyIdAndSecurityTokenNotMatch: () =>
+    'key and security token are of different sessions: set all three variables from the same answer',
+  InvalidAccessKeyId: () =>
+    'there is no such access key, or it is disabled: check ALIBABA_CLOUD_ACCESS_KEY_ID (RAM console, AccessKey)',
+  InvalidSecurityToken: newToken,
+  NoSuchBucket: () => 'check --bucket; the bucket has to exist, it is not created for you',
+  PublicEndpointForbidden: () =>
+    'accounts of this kind reach their data only through a domain bound to the bucket: use --endpoint https://your.domain --cname-endpoint, or the internal endpoint on a machine in the same region',
+  RequestTimeTooSkewed: () =>
+    'the clock of this machine is wrong by more than 15 minutes: set it (timedatectl set-ntp true)',
+  SecurityTokenExpired: newToken,
+  SignatureDoesNotMatch: () =>
+    'the secret does not belong to this access key: check ALIBABA_CLOUD_ACCESS_KEY_SECRET for missing or additional characters',
+  TransferAccelerationDisabled: () => 'switch transfer acceleration on for the bucket, or use another --endpoint',
+  UserDisable: () => 'the account is disabled or overdue: look at the billing console',
+}
+
+/** Turns a failure to reach the service at all into an error. */
+export const explainSilence = (error: unknown, attempted: Attempted, host: string): CertError => {
+  const timedOut = error instanceof Error && error.name === 'TimeoutError'
+  const code = systemCode(error)
+  const why = timedOut ? 'no answer in time' : (code ?? (error instanceof Error ? error.message : String(error)))
+  const untrusted = code !== undefined && /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(code)
+  return new CertError('CLOUD_UNAVAILABLE', `${attempted.doing}: ${host} cannot be reached (${why})`, {
+    cause: error,
+    passing: !untrusted,
+    hint: untrusted
+      ? `the certificate that ${host} shows is not trusted here: check the clock and the endpoint; for a private CA set NODE_EXTRA_CA_CERTS`
+      : code === 'ENOTFOUND'
+        ? `there is no host ${host}: check --region, --bucket and --endpoint, and the name servers of this machine`
+        : `check that this machine reaches ${host}; it is tried again`,
+  })
+}

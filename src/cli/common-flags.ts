@@ -1,0 +1,31 @@
+import { join, resolve } from 'node:path'
+import { type CertError, toCertError } from '../errors.js'
+import { StateFolder } from '../state/state-folder.js'
+import type { Surroundings } from './command.js'
+import { text, toggle, type Values, wholeNumber } from './flag.js'
+
+/** What every command that deploys takes. */
+export const commonFlags = {
+  name: text('what the certificate is filed under [its first name]', { placeholder: 'NAME' }),
+  'state-dir': text('where wanted deployments and issued certificates are kept', { placeholder: 'DIR' }),
+  timeout: wholeNumber('seconds for one request with all its retries', { min: 1, max: 3600, fallback: 60 }),
+  'dry-run': toggle('say what would be done, and do nothing: needs no credentials and no network'),
+  json: toggle('print the result as one JSON object on standard output'),
+  verbose: toggle('show every request', { alias: 'v' }),
+  quiet: toggle('show nothing but warnings and errors', { alias: 'q' }),
+  'no-color': toggle('no colours (NO_COLOR is heeded as well)'),
+}
+
+type Common = Values<typeof commonFlags>
+
+export const stateRoot = (values: Common, { isRoot, homeFolder }: Surroundings): string =>
+  resolve(values['state-dir'] ?? (isRoot ? '/var/lib/acme-oss' : join(homeFolder, '.local/state/acme-oss')))
+
+/** The state folder, or why there is none: being deployed matters more than being recorded. */
+export const openState = async (values: Common, surroundings: Surroundings): Promise<StateFolder | CertError> => {
+  try {
+    return await StateFolder.open(stateRoot(values, surroundings))
+  } catch (error) {
+    return toCertError(error)
+  }
+}

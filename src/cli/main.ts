@@ -1,0 +1,112 @@
+#!/usr/bin/env node
+import { homedir } from 'node:os'
+import process from 'node:process'
+import { CertError, isInputError, toCertError } from '../errors.js'
+import { redact } from '../secret.js'
+import { version } from '../version.js'
+import { type Command, exitCodes, type Surroundings } from './command.js'
+import type { Flags } from './flag.js'
+
+interface Entry {
+  readonly summary: string
+  load(): Promise<Command<Flags>>
+}
+
+/** A command is loaded only when it is called, so that a hook does not pay for what it does not use. */
+const commands: Readonly<Record<string, Entry>> = {
+  deploy: {
+    summary: 'deploys a certificate that lies in PEM files',
+    load: async () => (await import('./deploy.js')).command,
+  },
+}
+
+const help = (): string =>
+  [
+    'acme-oss <command> [options]',
+    '',
+    'From the moment a TLS certificate is issued to the moment it is served by Alibaba Cloud.',
+    '',
+    'Commands:',
+    ...Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(18)} ${summary}`),
+    '',
+    'acme-oss <command> --help shows the options of one. Every option can be given as a variable: --bucket as',
+    'ACME_OSS_BUCKET.',
+    '',
+  ].join('\n')
+
+const run = async (words: readonly string[], surroundings: Surroundings): Promise<number> => {
+  const [name = '', ...rest] = words
+  if (name === '--version' || name === '-V') {
+    surroundings.output.write(`${version}\n`)
+    return exitCodes.done
+  }
+  if (name === '--help' || name === '-h' || name === 'help') {
+    surroundings.output.write(help())
+    return exitCodes.done
+  }
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (entry === undefined) throw await unknownCommand(name)
+  const [command, { parseCommand }] = await Promise.all([entry.load(), import('./parse.js')])
+  const parsed = await parseCommand(command, rest, surroundings.environment)
+  if (parsed.outcome === 'run') return await command.run(parsed.values, surroundings)
+  surroundings.output.write(`${parsed.text}\n`)
+  return exitCodes.done
+}
+
+const unknownCommand = async (name: string): Promise<CertError> => {
+  if (name === '') return new CertError('USAGE', 'no command is given', { hint: 'acme-oss --help lists them' })
+  const { nearest } = await import('./parse.js')
+  const near = nearest(name, Object.keys(commands))
+  return new CertError('USAGE', `acme-oss does not know the command "${name}"`, {
+    hint: near === undefined ? 'acme-oss --help lists what there is' : `did you mean acme-oss ${near}?`,
+  })
+}
+
+const report = async (thrown: unknown, words: readonly string[], surroundings: Surroundings): Promise<number> => {
+  const error = toCertError(thrown)
+  if (words.includes('--json') || isOn(surroundings.environment['ACME_OSS_JSON'])) {
+    const { errorJson, printJson } = await import('./json.js')
+    const result = {
+      schema: 'acme-oss/1',
+      command: words[0] ?? '',
+      ok: false,
+      certificate: null,
+      stages: [],
+      pending: [],
+      warnings: [],
+      error: errorJson(error),
+    }
+    surroundings.output.write(`${printJson(result)}\n`)
+  } else {
+    const hint = error.hint === undefined ? '' : `  what to do: ${error.hint}\n`
+    surroundings.errors.write(redact(`error: ${error.message}\n${hint}`))
+  }
+  const verbose = words.includes('--verbose') || words.includes('-v')
+  if (error.code === 'INTERNAL' && verbose && error.stack !== undefined) {
+    surroundings.errors.write(redact(`${error.cause instanceof Error ? error.cause.stack : error.stack}\n`))
+  }
+  return isInputError(error) ? exitCodes.refused : exitCodes.failed
+}
+
+const isOn = (value: string | undefined): boolean => /^(1|true|yes|on)$/i.test(value ?? '')
+
+const words = process.argv.slice(2)
+const interruption = new AbortController()
+const surroundings: Surroundings = {
+  environment: process.env,
+  input: process.stdin,
+  output: process.stdout,
+  errors: process.stderr,
+  isTerminal: process.stderr.isTTY === true,
+  isRoot: process.getuid?.() === 0,
+  homeFolder: homedir(),
+  now: () => new Date(),
+  signal: interruption.signal,
+}
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  // The second one is left to do what it does by itself: end the process at once.
+  process.once(name, () => interruption.abort())
+}
+// A reader that went away (`| head`) is no reason to stop deploying.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
+process.exitCode = await run(words, surroundings).catch((error: unknown) => report(error, words, surroundings))

@@ -1,0 +1,112 @@
+import yargs from 'yargs'
+import { CertError } from '../errors.js'
+import type { Command } from './command.js'
+import { type Flag, type Flags, fromEnvironment, type Values } from './flag.js'
+
+export type Parsed<F extends Flags> =
+  | { readonly outcome: 'run'; readonly values: Values<F> }
+  | { readonly outcome: 'help'; readonly text: string }
+
+const columns = 100
+
+/**
+ * Reads a command's own words; the one door to yargs. A flag on the command line beats its environment variable.
+ * @throws CertError USAGE
+ */
+export const parseCommand = async <F extends Flags>(
+  command: Command<F>,
+  words: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<Parsed<F>> => {
+  let help = ''
+  const parser = yargs([...words])
+    .scriptName('acme-oss')
+    .locale('en')
+    .usage(`acme-oss ${command.name} ${usageOf(command.flags)}\n\n${command.summary}`)
+    .parserConfiguration({
+      'boolean-negation': false,
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'duplicate-arguments-array': true,
+      'greedy-arrays': false,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+      // Else a later `--json` would be eaten as the value of a flag before it.
+      'nargs-eats-options': false,
+    })
+    .version(false)
+    .help('help')
+    .alias('help', 'h')
+    .wrap(columns)
+    .exitProcess(false)
+    .showHelpOnFail(false)
+    .strict()
+    .fail((message, error) => {
+      throw usageError(message || error.message, command)
+    })
+  for (const [name, flag] of Object.entries(command.flags)) parser.option(name, optionOf(flag))
+  for (const [line, does] of command.examples) parser.example(line, does)
+  const parsed = await parser.parseAsync([...words], {}, (_error, _argv, output) => {
+    help = output
+  })
+  if (parsed['help'] === true) return { outcome: 'help', text: help }
+  const values = Object.entries(command.flags).map(([name, flag]) => {
+    const given = givenWords(parsed[name])
+    return [name, flag.read(given.length > 0 ? given : fromEnvironment(flag, name, environment), name)]
+  })
+  // Every name of `flags` is there, each read by its own flag.
+  return { outcome: 'run', values: Object.fromEntries(values) as Values<F> }
+}
+
+const usageOf = (flags: Flags): string => (Object.keys(flags).length > 0 ? '[options]' : '')
+
+const optionOf = (flag: Flag<unknown>) => ({
+  describe: flag.describe,
+  ...(flag.alias !== undefined && { alias: flag.alias }),
+  ...(flag.kind === 'switch' ? { type: 'boolean' as const } : { type: 'string' as const, requiresArg: true }),
+  ...(flag.kind === 'list' && { array: true }),
+})
+
+const givenWords = (value: unknown): string[] => {
+  if (value === undefined) return []
+  return (Array.isArray(value) ? value : [value]).map(String)
+}
+
+const usageError = (message: string, command: Command<Flags>): CertError => {
+  const unknown = /^Unknown arguments?: (.+)$/.exec(message)?.[1]?.split(', ')
+  const help = `acme-oss ${command.name} --help lists what there is`
+  if (unknown === undefined) {
+    const missing = /^Not enough arguments following: (.+)$/.exec(message)?.[1]
+    return missing === undefined
+      ? new CertError('USAGE', message.replace(/\.$/, ''), { hint: help })
+      : new CertError('USAGE', `--${missing} was given without a value`, { hint: help })
+  }
+  const [first = ''] = unknown
+  const named = Object.keys(command.flags).includes(first) ? first : `--${first}`
+  const near = nearest(first, Object.keys(command.flags))
+  return new CertError('USAGE', `acme-oss ${command.name} does not know ${first.length > 1 ? named : `"${first}"`}`, {
+    hint: near === undefined ? help : `did you mean --${near}? ${help}`,
+  })
+}
+
+/** The known word that takes the fewest edits, if it takes few enough to be what was meant. */
+export const nearest = (word: string, known: readonly string[]): string | undefined => {
+  const ranked = known
+    .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
+    .sort((a, b) => a.distance - b.distance)
+  const [best] = ranked
+  return best !== undefined && best.distance <= Math.max(1, Math.floor(word.length / 3)) ? best.candidate : undefined
+}
+
+const editDistance = (a: string, b: string): number => {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1))
+    }
+    row = next
+  }
+  return row[b.length] ?? a.length
+}

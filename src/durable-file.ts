@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto'
+import { link, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { systemCode } from './errors.js'
+
+export interface FileModes {
+  /** Of the file, whatever the umask; 0600 unless said otherwise. */
+  readonly mode?: number
+}
+
+/**
+ * Writes a file so that a reader, also one after a power cut, sees the old content or the new and nothing between:
+ * a temporary file beside it, fsync, rename.
+ */
+export const writeDurably = async (path: string, content: string, modes: FileModes = {}): Promise<void> => {
+  await throughTemporary(path, content, modes, async (temporary) => {
+    await rename(temporary, path)
+  })
+}
+
+/** The same, but leaves a file that is already there alone. */
+export const createDurably = async (
+  path: string,
+  content: string,
+  modes: FileModes = {},
+): Promise<'written' | 'exists'> => {
+  let result: 'written' | 'exists' = 'written'
+  await throughTemporary(path, content, modes, async (temporary) => {
+    try {
+      // Unlike a rename, a link does not replace.
+      await link(temporary, path)
+    } catch (error) {
+      if (systemCode(error) !== 'EEXIST') throw error
+      result = 'exists'
+    }
+    await unlink(temporary)
+  })
+  return result
+}
+
+const throughTemporary = async (
+  path: string,
+  content: string,
+  { mode = 0o600 }: FileModes,
+  place: (temporary: string) => Promise<void>,
+): Promise<void> => {
+  const temporary = temporaryBeside(path)
+  try {
+    const file = await open(temporary, 'wx', mode)
+    try {
+      await file.chmod(mode)
+      await file.writeFile(content)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await place(temporary)
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined)
+    throw error
+  }
+  await syncFolder(dirname(path))
+}
+
+/** A name that no other process uses, and that no listing of ours takes for a real one. */
+export const temporaryBeside = (path: string): string =>
+  join(dirname(path), `.tmp-${process.pid}-${randomBytes(6).toString('hex')}`)
+
+/** Makes a rename, link or removal in the folder last. */
+export const syncFolder = async (folder: string): Promise<void> => {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } catch (error) {
+    // Some file systems have no fsync for folders.
+    if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM'].includes(systemCode(error) ?? '')) throw error
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Makes the folder and what is missing above it, for the owner alone; one that is there stays as it is. */
+export const makeFolder = async (folder: string): Promise<void> => {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+}

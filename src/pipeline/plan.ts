@@ -1,0 +1,39 @@
+import type { CertificateBundle } from '../certificate/bundle.js'
+import { covers, whyUncovered } from '../certificate/names.js'
+import { CertError } from '../errors.js'
+import type { DeployTarget, Step } from '../targets/target.js'
+
+/** What would be done, as a value: it can be printed, recorded and refused with no network, clock or credential. */
+export interface Plan {
+  readonly bundle: CertificateBundle
+  /** Stand side by side: each fails apart from the others. */
+  readonly stages: readonly Stage[]
+}
+
+export interface Stage {
+  readonly target: DeployTarget
+  /** Follow each other; the first that fails ends the stage. */
+  readonly steps: readonly Step[]
+}
+
+/**
+ * Lists every step of every target, once the certificate is known to cover all that will be served with it.
+ * @throws CertError NAME_NOT_COVERED, USAGE
+ */
+export const planDeployment = (bundle: CertificateBundle, targets: readonly DeployTarget[]): Plan => {
+  if (targets.length === 0) {
+    throw new CertError('USAGE', 'nothing says where the certificate is to go', {
+      hint: 'add a target, such as --bucket my-ssl-certs --region cn-hangzhou, or --directory /etc/ssl/example.com',
+    })
+  }
+  for (const target of targets) {
+    const uncovered = target.serves.find((host) => !covers(bundle.names, host))
+    if (uncovered !== undefined) {
+      throw new CertError('NAME_NOT_COVERED', `${target.name}: the certificate does not cover ${uncovered}`, {
+        hint: whyUncovered(bundle.names, uncovered),
+      })
+    }
+  }
+  const distinct = new Map(targets.map((target) => [target.identity, target]))
+  return { bundle, stages: [...distinct.values()].map((target) => ({ target, steps: target.plan(bundle) })) }
+}

@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto'
+import { access, constants, readdir, readFile, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { makeFolder, writeDurably } from '../durable-file.js'
+import { CertError, systemCode } from '../errors.js'
+
+/** The folder in which everything is kept that has to outlive a run. Folders 0700, files 0600, every write atomic. */
+export class StateFolder {
+  readonly root: string
+
+  private constructor(root: string) {
+    this.root = root
+  }
+
+  /** @throws CertError STATE_UNUSABLE */
+  static async open(root: string): Promise<StateFolder> {
+    try {
+      await makeFolder(root)
+      await access(root, constants.R_OK | constants.W_OK | constants.X_OK)
+    } catch (error) {
+      throw unusable(root, error)
+    }
+    return new StateFolder(root)
+  }
+
+  /** Where something lies; each part is a name as people know it, and becomes one that any file system takes. */
+  path(...parts: readonly string[]): string {
+    return join(this.root, ...parts.map(fileName))
+  }
+
+  async write(parts: readonly string[], content: string): Promise<void> {
+    try {
+      await makeFolder(this.path(...parts.slice(0, -1)))
+      await writeDurably(this.path(...parts), content)
+    } catch (error) {
+      throw unusable(this.path(...parts), error)
+    }
+  }
+
+  /** Undefined where there is no such file. */
+  async read(parts: readonly string[]): Promise<string | undefined> {
+    try {
+      return await readFile(this.path(...parts), 'utf8')
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined
+      throw unusable(this.path(...parts), error)
+    }
+  }
+
+  /** Names of what lies in a folder, as people know them; empty where there is no such folder. */
+  async list(parts: readonly string[]): Promise<string[]> {
+    try {
+      const names = await readdir(this.path(...parts))
+      return names.filter((name) => !name.startsWith('.')).map(decodeURIComponent)
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return []
+      throw unusable(this.path(...parts), error)
+    }
+  }
+
+  async remove(parts: readonly string[]): Promise<void> {
+    try {
+      await unlink(this.path(...parts))
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw unusable(this.path(...parts), error)
+    }
+  }
+}
+
+const longestFileName = 200
+
+/** The name percent-encoded, so that no name leads out of its folder or hides in it. */
+const fileName = (name: string): string => {
+  const encoded = encodeURIComponent(name).replaceAll('*', '%2A').replace(/^\./, '%2E')
+  if (encoded.length <= longestFileName) return encoded
+  const digest = createHash('sha256').update(name).digest('hex').slice(0, 16)
+  // Cut before a percent sign rather than behind one, so that it can still be decoded.
+  return `${encoded.slice(0, longestFileName - 17).replace(/%[0-9A-F]?$/, '')}-${digest}`
+}
+
+const unusable = (path: string, error: unknown): CertError =>
+  new CertError('STATE_UNUSABLE', `the state folder cannot be used: ${path}: ${systemCode(error) ?? String(error)}`, {
+    cause: error,
+    hint: 'give one that this user can write with --state-dir or ACME_OSS_STATE_DIR',
+  })

@@ -1,0 +1,144 @@
+import { lstat, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
+import { createDurably, makeFolder, syncFolder, temporaryBeside } from '../durable-file.js'
+import { CertError, systemCode } from '../errors.js'
+import { Secret } from '../secret.js'
+import { type LayoutFiles, latestFolder, layoutFiles, sha256 } from './layout.js'
+import { newerThan } from './newer.js'
+import type { DeployTarget, Outcome } from './target.js'
+
+export interface DirectoryOptions {
+  /** An absolute path. */
+  readonly directory: string
+  readonly allowOlder: boolean
+}
+
+/**
+ * The layout in a folder of this machine. There `latest` is a symbolic link to the archive, so that it changes from
+ * one certificate to the next in one instant.
+ */
+export const directoryLayout = ({ directory, allowOlder }: DirectoryOptions): DeployTarget => ({
+  kind: 'directory',
+  identity: `directory ${directory}`,
+  name: `directory ${directory}`,
+  settings: { directory },
+  serves: [],
+  plan: (bundle) => {
+    const files = layoutFiles(bundle)
+    const archive = join(directory, archiveName(bundle))
+    return [
+      {
+        id: 'archive',
+        does: `archive ${Object.keys(files).length} files in ${archive}/`,
+        run: () => explained(directory, () => writeArchive(archive, files)),
+      },
+      {
+        id: 'latest',
+        does: `point ${join(directory, latestFolder)} at it`,
+        run: () => explained(directory, () => writeLatest(directory, bundle, files, allowOlder)),
+      },
+    ]
+  },
+})
+
+const writeArchive = async (folder: string, files: LayoutFiles): Promise<Outcome> => {
+  const count = await fill(folder, files)
+  return count === 0 ? { status: 'unchanged', note: 'already archived' } : { status: 'changed' }
+}
+
+const writeLatest = async (
+  directory: string,
+  bundle: CertificateBundle,
+  files: LayoutFiles,
+  allowOlder: boolean,
+): Promise<Outcome> => {
+  const link = join(directory, latestFolder)
+  const newer = allowOlder ? undefined : newerThan(bundle, await readIfThere(join(link, 'cert.pem')))
+  if (newer !== undefined) return { status: 'unchanged', note: newer }
+  const target = await wholeFolder(directory, archiveName(bundle), files)
+  if ((await linkTarget(link)) === target) return { status: 'unchanged', note: 'already there' }
+  const temporary = temporaryBeside(link)
+  await symlink(target, temporary)
+  await rename(temporary, link).catch(async (error: unknown) => {
+    await unlink(temporary)
+    throw error
+  })
+  await syncFolder(directory)
+  await forgetReplacements(directory, target)
+  return { status: 'changed' }
+}
+
+// An archive is never overwritten, so the same leaf with a mended chain gets a folder beside it.
+const replacementPrefix = '.latest-'
+
+/** The folder, relative to `directory`, that holds exactly these files. */
+const wholeFolder = async (directory: string, archive: string, files: LayoutFiles): Promise<string> => {
+  if (await holds(join(directory, archive), files)) return archive
+  const replacement = `${replacementPrefix}${sha256(files['README.md']).slice(0, 12)}`
+  await fill(join(directory, replacement), files)
+  return replacement
+}
+
+const forgetReplacements = async (directory: string, keep: string): Promise<void> => {
+  const old = (await readdir(directory)).filter((name) => name.startsWith(replacementPrefix) && name !== keep)
+  await Promise.all(old.map((name) => rm(join(directory, name), { recursive: true })))
+}
+
+const text = (body: string | Secret): string => (body instanceof Secret ? body.reveal() : body)
+
+/** Creates the files that are not there; how many that were. */
+const fill = async (folder: string, files: LayoutFiles): Promise<number> => {
+  await makeFolder(folder)
+  const entries: [string, string | Secret][] = Object.entries(files)
+  const results = await Promise.all(
+    entries.map(([name, body]) =>
+      createDurably(join(folder, name), text(body), { mode: body instanceof Secret ? 0o600 : 0o644 }),
+    ),
+  )
+  return results.filter((result) => result === 'written').length
+}
+
+const holds = async (folder: string, files: LayoutFiles): Promise<boolean> => {
+  const entries: [string, string | Secret][] = Object.entries(files)
+  const same = await Promise.all(
+    entries.map(async ([name, body]) => (await readIfThere(join(folder, name))) === text(body)),
+  )
+  return same.every(Boolean)
+}
+
+const readIfThere = async (path: string): Promise<string | undefined> => {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+const linkTarget = async (path: string): Promise<string | undefined> => {
+  try {
+    return (await lstat(path)).isSymbolicLink() ? await readlink(path) : undefined
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+const explained = async (directory: string, write: () => Promise<Outcome>): Promise<Outcome> => {
+  try {
+    return await write()
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === undefined) throw error
+    const isFolder = ['EISDIR', 'ENOTEMPTY', 'EEXIST'].includes(code)
+    throw new CertError('FOLDER_UNWRITABLE', `writing the layout into ${directory}: ${code}`, {
+      cause: error,
+      // A full disk is emptied by somebody, but not by changing anything here.
+      passing: ['ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE'].includes(code),
+      hint: isFolder
+        ? `${join(directory, latestFolder)} is a real folder and has to be a symbolic link: move it away`
+        : `check that the folder can be written by this user: ls -ld ${directory}`,
+    })
+  }
+}

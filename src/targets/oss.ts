@@ -1,0 +1,184 @@
+import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
+import { CertError } from '../errors.js'
+import type { Look, ObjectStore, StoredObject } from '../object-store.js'
+import { digest, isPrivate, layout } from './layout.js'
+import { newerThan } from './newer.js'
+import type { DeployTarget, Outcome, TargetSettings } from './target.js'
+
+export interface OssLayoutOptions {
+  readonly store: ObjectStore
+  /** As `keyPrefix` returns it. */
+  readonly prefix: string
+  readonly settings: TargetSettings
+  /** Scheme, host and port that the bucket is reached at. */
+  readonly endpoint: string
+  /** Put a certificate into `latest/` although a newer one stands there. */
+  readonly allowOlder: boolean
+  /** Put the private key into a bucket that anybody can read. */
+  readonly allowPublicBucket: boolean
+  readonly warmUp?: (() => void) | undefined
+}
+
+/** The versioned layout in a bucket. All of it works with the right to put objects alone. */
+export const ossLayout = (options: OssLayoutOptions): DeployTarget => ({
+  kind: 'oss',
+  identity: `oss ${options.store.name}/${options.prefix} at ${options.endpoint}`,
+  name: `oss ${options.store.name.slice('oss://'.length)}/${options.prefix}`,
+  settings: options.settings,
+  serves: [],
+  ...(options.warmUp && { warmUp: options.warmUp }),
+  plan: (bundle) => {
+    const { archive, latest } = layout(bundle, options.prefix)
+    const place = `${options.store.name}/${options.prefix}`
+    const writer = new LayoutWriter(options, bundle)
+    return [
+      {
+        id: 'archive',
+        does: `archive ${archive.length} files under ${place}${archiveName(bundle)}/`,
+        run: (signal) => writer.writeArchive(archive, latest, signal),
+      },
+      {
+        id: 'latest',
+        does: `update ${place}latest/`,
+        run: (signal) => writer.writeLatest(latest, signal),
+      },
+    ]
+  },
+})
+
+const leafFile = 'cert.pem'
+const manifestFile = 'README.md'
+const isFile = (name: string) => (object: StoredObject) => object.key.endsWith(`/${name}`)
+
+/** One run's knowledge of the place: what stands in `latest/`, and whether single objects can be protected. */
+class LayoutWriter {
+  readonly #options: OssLayoutOptions
+  readonly #bundle: CertificateBundle
+  readonly #warnings: string[] = []
+  #leafInPlace: Promise<Look<string>> | undefined
+  #protects = true
+
+  constructor(options: OssLayoutOptions, bundle: CertificateBundle) {
+    this.#options = options
+    this.#bundle = bundle
+  }
+
+  async writeArchive(
+    archive: readonly StoredObject[],
+    latest: readonly StoredObject[],
+    signal: AbortSignal,
+  ): Promise<Outcome> {
+    // Asked now because it costs nothing beside the writing; whether it failed is for the next step to find out.
+    this.#readLeaf(latest, signal).catch(() => undefined)
+    const written = await this.#putAll(archive, signal)
+    const count = written.filter((result) => result === 'written').length
+    const already = archive.length - count
+    return this.#outcome(
+      count > 0 ? 'changed' : 'unchanged',
+      already === 0
+        ? undefined
+        : count === 0
+          ? 'already archived'
+          : `${already} of ${archive.length} were there already`,
+    )
+  }
+
+  async writeLatest(latest: readonly StoredObject[], signal: AbortSignal): Promise<Outcome> {
+    const leaf = await this.#readLeaf(latest, signal)
+    const standing = leaf.status === 'found' ? leaf.value : undefined
+    const newer = this.#options.allowOlder ? undefined : newerThan(this.#bundle, standing)
+    if (newer !== undefined) return this.#outcome('unchanged', newer)
+    if (leaf.status === 'found' && (await this.#isInPlace(latest, leaf.value, signal))) {
+      return this.#outcome('unchanged', 'already there')
+    }
+    await this.#putAll(
+      latest.filter((object) => !isFile(manifestFile)(object)),
+      signal,
+    )
+    await this.#putAll(latest.filter(isFile(manifestFile)), signal)
+    return this.#outcome(
+      'changed',
+      leaf.status === 'refused' ? 'written without looking, since reading is not permitted' : undefined,
+    )
+  }
+
+  #outcome(status: Outcome['status'], note?: string): Outcome {
+    return { status, note, warnings: this.#warnings.splice(0) }
+  }
+
+  /** The leaf is the first that a newer run replaces, and the one file whose truth does not depend on who wrote it. */
+  #readLeaf(latest: readonly StoredObject[], signal: AbortSignal): Promise<Look<string>> {
+    const leaf = latest.find(isFile(leafFile)) as StoredObject
+    this.#leafInPlace ??= this.#options.store.read(leaf.key, signal)
+    return this.#leafInPlace
+  }
+
+  async #isInPlace(latest: readonly StoredObject[], leaf: string, signal: AbortSignal): Promise<boolean> {
+    const [own, ...others] = [...latest].sort((a, b) => Number(isFile(leafFile)(b)) - Number(isFile(leafFile)(a)))
+    if (own === undefined || own.body !== leaf) return false
+    const same = await Promise.all(
+      others.map(async (object) => {
+        const head = await this.#options.store.head(object.key, signal)
+        if (head.status !== 'found') return false
+        const { metadata, md5 } = head.value
+        return metadata['sha256'] === undefined
+          ? md5 === digest('md5', object.body)
+          : metadata['sha256'] === object.metadata['sha256']
+      }),
+    )
+    return same.every(Boolean)
+  }
+
+  /** All at once; all have ended when this returns or throws, so that nothing is written behind a failure's back. */
+  async #putAll(objects: readonly StoredObject[], signal: AbortSignal): Promise<('written' | 'exists')[]> {
+    const results = await Promise.allSettled(
+      objects.map((object) =>
+        isPrivate(object) ? this.#putKey(object, signal) : this.#options.store.put(object, {}, signal),
+      ),
+    )
+    const failed = results.filter((result) => result.status === 'rejected')
+    // What cannot pass by itself tells the reader more than what may.
+    const worst = failed.find(({ reason }) => reason instanceof CertError && !reason.passing) ?? failed[0]
+    if (worst !== undefined) throw worst.reason
+    return results.map((result) => (result.status === 'fulfilled' ? result.value : 'exists'))
+  }
+
+  async #putKey(object: StoredObject, signal: AbortSignal): Promise<'written' | 'exists'> {
+    const { store, allowPublicBucket } = this.#options
+    if (this.#protects) {
+      try {
+        return await store.put(object, { ownerOnly: true }, signal)
+      } catch (error) {
+        if (!isAclRefused(error)) throw error
+        this.#protects = false
+      }
+    }
+    const exposure = await store.exposure(signal)
+    if (exposure === 'public' && !allowPublicBucket) {
+      throw new CertError(
+        'KEY_WOULD_BE_PUBLIC',
+        `${store.name} can be read by anybody, and the private key was not written to it`,
+        {
+          hint: 'grant oss:PutObjectAcl so that the key can be protected by itself, make the bucket private, or use another bucket; --allow-public-bucket writes it all the same',
+        },
+      )
+    }
+    const result = await store.put(object, {}, signal)
+    this.#warnExposed(exposure)
+    return result
+  }
+
+  #warnExposed(exposure: 'public' | 'private' | 'unknown'): void {
+    const { name } = this.#options.store
+    const warning = {
+      public: `${name} can be read by anybody, and with it the private key (--allow-public-bucket)`,
+      unknown: `the private key has no access rule of its own (oss:PutObjectAcl is not granted), and whether ${name} is private cannot be read`,
+      private: undefined,
+    }[exposure]
+    if (warning !== undefined && !this.#warnings.includes(warning)) this.#warnings.push(warning)
+  }
+}
+
+/** A right that is missing, or a service that has no access rules for single objects. */
+const isAclRefused = (error: unknown): boolean =>
+  error instanceof CertError && ['AccessDenied', 'NotImplemented'].includes(error.vendor?.code ?? '')
