@@ -16,6 +16,8 @@ export interface EndpointChoice {
   readonly region?: string | undefined
   readonly endpoint?: string | undefined
   readonly cnameEndpoint?: boolean | undefined
+  /** Which flag the endpoint was given with; `--endpoint` unless said otherwise. */
+  readonly flag?: string
 }
 
 /** @throws CertError USAGE */
@@ -35,7 +37,8 @@ export const ossEndpoint = (choice: EndpointChoice): OssEndpoint => {
     if (region === undefined) throw regionMissing()
     return { url: new URL(`https://oss-${region}.aliyuncs.com`), region, cname: false }
   }
-  const url = endpointUrl('--endpoint', choice.endpoint)
+  const flag = choice.flag ?? '--endpoint'
+  const url = endpointUrl(flag, choice.endpoint)
   const named = choice.cnameEndpoint ? undefined : regionOfHost(url.hostname)
   if (region !== undefined && named !== undefined && region !== named) {
     throw new CertError('USAGE', `the endpoint ${url.host} is in ${named}, not in ${region}`, {
@@ -44,7 +47,7 @@ export const ossEndpoint = (choice: EndpointChoice): OssEndpoint => {
   }
   if (!choice.cnameEndpoint && url.hostname.startsWith(`${choice.bucket}.`)) {
     throw new CertError('USAGE', `the endpoint ${url.host} begins with the name of the bucket`, {
-      hint: `give it without: --endpoint ${url.protocol}//${url.host.slice(choice.bucket.length + 1)}, or add --cname-endpoint if it is a domain bound to the bucket`,
+      hint: `give it without: ${flag} ${url.protocol}//${url.host.slice(choice.bucket.length + 1)}, or add --cname-endpoint if it is a domain bound to the bucket`,
     })
   }
   const known = region ?? named

@@ -1,15 +1,18 @@
 import type OSS from 'ali-oss'
 import { CertError } from '../errors.js'
+import type { HttpConnections, HttpResponse } from '../http-connections.js'
 import type { Look, ObjectHead, ObjectStore, PutOptions, StoredObject } from '../object-store.js'
+import { patiently } from '../patience.js'
+import { retryAfter } from '../retry-after.js'
 import type { CredentialSource, Credentials } from './credentials.js'
 import type { OssEndpoint } from './endpoint.js'
-import type { HttpConnections, HttpResponse } from './http.js'
-import { patiently } from './patience.js'
 import { type Attempted, explainRefusal, explainSilence, type Refusal } from './refusal.js'
 
 export interface OssBucketOptions {
   readonly bucket: string
   readonly endpoint: OssEndpoint
+  /** Where calls about the bucket itself go: a bound domain takes only those about objects. */
+  readonly bucketEndpoint: OssEndpoint
   readonly credentials: CredentialSource
   readonly connections: HttpConnections
   /** Deadline of one request with its retries, in ms. */
@@ -40,7 +43,7 @@ interface Call {
 export class OssBucket implements ObjectStore {
   readonly name: string
   readonly #options: OssBucketOptions
-  #client: { readonly credentials: Credentials; readonly client: Promise<Client> } | undefined
+  readonly #clients = new Map<OssEndpoint, { readonly credentials: Credentials; readonly client: Promise<Client> }>()
   #exposure: Promise<'public' | 'private' | 'unknown'> | undefined
 
   constructor(options: OssBucketOptions) {
@@ -48,10 +51,14 @@ export class OssBucket implements ObjectStore {
     this.#options = options
   }
 
-  /** Opens connections for as many requests at once as a layout has objects, while there is still other work to do. */
+  /** Opens `count` connections and loads what the first request needs, while there is still other work to do. */
   warmUp(count: number): void {
-    const { connections, endpoint } = this.#options
-    connections.open(this.#origin(), endpoint.cname ? endpoint.url.hostname : this.#virtualHost(), count)
+    const { bucket, connections, credentials, endpoint } = this.#options
+    connections.open(originOf(bucket, endpoint), serverNameOf(bucket, endpoint), count)
+    // What goes wrong here goes wrong again, and is reported, when it is needed.
+    credentials()
+      .then((found) => this.#clientFor(found, endpoint))
+      .catch(() => undefined)
   }
 
   async put(object: StoredObject, { ownerOnly }: PutOptions, signal: AbortSignal): Promise<'written' | 'exists'> {
@@ -133,12 +140,14 @@ export class OssBucket implements ObjectStore {
   }
 
   async #callOnce(call: Call, signal: AbortSignal): Promise<HttpResponse> {
-    const client = await this.#clientFor(await this.#options.credentials())
+    const { bucket, bucketEndpoint, credentials } = this.#options
+    const endpoint = call.subresource === undefined ? this.#options.endpoint : bucketEndpoint
+    const client = await this.#clientFor(await credentials(), endpoint)
     const exchange: Exchange = { signal, answer: undefined, failure: undefined }
     await (client as unknown as RawClient)
       .request({
         method: call.method,
-        bucket: this.#options.bucket,
+        bucket,
         ...(call.key !== undefined && { object: call.key }),
         ...(call.subresource !== undefined && { subres: call.subresource }),
         ...(call.headers && { headers: call.headers }),
@@ -150,7 +159,7 @@ export class OssBucket implements ObjectStore {
         exchange.failure ??= new Error(error instanceof Error ? error.message : 'the request could not be made')
       })
     if (exchange.answer === undefined) {
-      throw explainSilence(exchange.failure, call.attempted, this.#origin().host)
+      throw explainSilence(exchange.failure, call.attempted, originOf(bucket, endpoint).host)
     }
     if (exchange.answer.status < 200 || exchange.answer.status > 299) {
       throw explainRefusal(readRefusal(exchange.answer), call.attempted)
@@ -159,14 +168,20 @@ export class OssBucket implements ObjectStore {
   }
 
   /** A client of the SDK has its credentials for good, so renewed ones get a new client over the same connections. */
-  #clientFor(credentials: Credentials): Promise<Client> {
-    if (this.#client?.credentials !== credentials) this.#client = { credentials, client: this.#newClient(credentials) }
-    return this.#client.client
+  #clientFor(credentials: Credentials, endpoint: OssEndpoint): Promise<Client> {
+    const known = this.#clients.get(endpoint)
+    if (known?.credentials === credentials) return known.client
+    const client = this.#newClient(credentials, endpoint)
+    this.#clients.set(endpoint, { credentials, client })
+    return client
   }
 
-  async #newClient({ accessKeyId, accessKeySecret, securityToken }: Credentials): Promise<Client> {
+  async #newClient(
+    { accessKeyId, accessKeySecret, securityToken }: Credentials,
+    endpoint: OssEndpoint,
+  ): Promise<Client> {
     const { default: AliOss } = await import('ali-oss')
-    const { bucket, endpoint } = this.#options
+    const { bucket } = this.#options
     const options = {
       accessKeyId: accessKeyId.reveal(),
       accessKeySecret: accessKeySecret.reveal(),
@@ -201,20 +216,20 @@ export class OssBucket implements ObjectStore {
     // Ends the SDK's part: it would only parse the answer once more.
     throw new Error('answered')
   }
-
-  #origin(): URL {
-    const { url, cname } = this.#options.endpoint
-    if (cname || isAddress(url.hostname)) return url
-    const host = new URL(url)
-    host.hostname = `${this.#options.bucket}.${url.hostname}`
-    return host
-  }
-
-  #virtualHost(): string {
-    const { bucket, endpoint } = this.#options
-    return isAddress(endpoint.url.hostname) ? `${bucket}.oss-${endpoint.region}.aliyuncs.com` : this.#origin().hostname
-  }
 }
+
+const originOf = (bucket: string, { url, cname }: OssEndpoint): URL => {
+  if (cname || isAddress(url.hostname)) return url
+  const host = new URL(url)
+  host.hostname = `${bucket}.${url.hostname}`
+  return host
+}
+
+/** The name that the SDK asks for in the handshake; to an address it goes under the name that OSS would have. */
+const serverNameOf = (bucket: string, endpoint: OssEndpoint): string =>
+  isAddress(endpoint.url.hostname)
+    ? `${bucket}.oss-${endpoint.region}.aliyuncs.com`
+    : originOf(bucket, endpoint).hostname
 
 /** What one request came to, handed through the SDK beside it. */
 interface Exchange {
@@ -263,12 +278,9 @@ const readRefusal = ({ status, headers, body }: HttpResponse): Refusal => {
     message: element(xml, 'Message') ?? '',
     requestId: element(xml, 'RequestId') ?? headers['x-oss-request-id']?.toString(),
     endpoint: code === 'AccessDenied' ? element(xml, 'Endpoint') : undefined,
-    retryAfter: readRetryAfter(headers['retry-after']),
+    retryAfter: retryAfter(headers['retry-after'], Date.now()),
   }
 }
-
-const readRetryAfter = (value: string | undefined): number | undefined =>
-  value !== undefined && /^\d{1,6}$/.test(value) ? Number(value) * 1000 : undefined
 
 /** The text of an element without children. OSS answers with a handful of flat ones: no parser, so no entities. */
 const element = (xml: string, name: string): string | undefined =>

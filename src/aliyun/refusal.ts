@@ -68,7 +68,7 @@ const hints: Readonly<Record<string, (attempted: Attempted) => string>> = {
   AccessKeyIdAndSecurityTokenNotMatch: () =>
     'key and security token are of different sessions: set all three variables from the same answer',
   InvalidAccessKeyId: () =>
-    'there is no such access key, or it is disabled: check ALIBABA_CLOUD_ACCESS_KEY_ID (RAM console, AccessKey)',
+    'there is no such access key, or it is disabled: check ALIBABA_CLOUD_ACCESS_KEY_ID (RAM console, AccessKey); temporary keys need ALIBABA_CLOUD_SECURITY_TOKEN beside them',
   InvalidSecurityToken: newToken,
   NoSuchBucket: () => 'check --bucket; the bucket has to exist, it is not created for you',
   PublicEndpointForbidden: () =>

@@ -1,14 +1,22 @@
 import { defaultCredentials } from '../aliyun/credentials.js'
-import { HttpConnections } from '../aliyun/http.js'
 import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
 import type { CertError } from '../errors.js'
+import { HttpConnections } from '../http-connections.js'
 import { type Deployed, deploy } from '../pipeline/deploy.js'
 import type { StageReport, StepResult } from '../pipeline/execute.js'
 import type { Plan } from '../pipeline/plan.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget } from '../targets/target.js'
 import { exitCodes, type Surroundings } from './command.js'
-import { certificateJson, pendingJson, plannedStages, printJson, type ResultJson, stageJson } from './json.js'
+import {
+  certificateJson,
+  type OrderJson,
+  pendingJson,
+  plannedStages,
+  printJson,
+  type ResultJson,
+  stageJson,
+} from './json.js'
 import { type AskedTarget, createTargets } from './target-flags.js'
 import type { Terminal } from './terminal.js'
 
@@ -35,6 +43,8 @@ export interface DeploymentRequest {
   readonly plan: Plan
   /** Found before anything was deployed. */
   readonly warnings: readonly string[]
+  /** What came before the deployment, where a certificate was to be issued. */
+  readonly order?: OrderJson
   readonly state: StateFolder | CertError
   readonly surroundings: Surroundings
   readonly terminal: Terminal
@@ -135,6 +145,7 @@ const resultJson = (request: DeploymentRequest, deployed: Deployed, status: numb
   command: request.command,
   ok: status === exitCodes.done,
   certificate: certificateJson(deployed.bundle),
+  ...(request.order && { order: request.order }),
   stages: deployed.stages.map(stageJson),
   pending: deployed.pending.map(pendingJson),
   warnings: [...request.warnings, ...deployed.warnings],

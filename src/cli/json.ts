@@ -11,10 +11,19 @@ export interface ResultJson {
   readonly command: string
   readonly ok: boolean
   readonly certificate: CertificateJson | null
+  /** Only of `issue-and-deploy`. */
+  readonly order?: OrderJson
   readonly stages: readonly StageJson[]
   readonly pending: readonly PendingJson[]
   readonly warnings: readonly string[]
   readonly error: ErrorJson | null
+}
+
+export interface OrderJson {
+  readonly ca: string
+  /** False where the stored certificate was not due. */
+  readonly placed: boolean
+  readonly ms: number
 }
 
 export interface CertificateJson {

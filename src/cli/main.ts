@@ -14,6 +14,10 @@ interface Entry {
 
 /** A command is loaded only when it is called, so that a hook does not pay for what it does not use. */
 const commands: Readonly<Record<string, Entry>> = {
+  'issue-and-deploy': {
+    summary: 'issues a certificate and deploys it',
+    load: async () => (await import('./issue-and-deploy.js')).command,
+  },
   deploy: {
     summary: 'deploys a certificate that lies in PEM files',
     load: async () => (await import('./deploy.js')).command,

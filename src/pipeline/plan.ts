@@ -21,19 +21,27 @@ export interface Stage {
  * @throws CertError NAME_NOT_COVERED, USAGE
  */
 export const planDeployment = (bundle: CertificateBundle, targets: readonly DeployTarget[]): Plan => {
+  requireUseful(bundle.names, targets)
+  const distinct = new Map(targets.map((target) => [target.identity, target]))
+  return { bundle, stages: [...distinct.values()].map((target) => ({ target, steps: target.plan(bundle) })) }
+}
+
+/**
+ * Refuses what could not be deployed even if everything went well; asked before a certificate is ordered, too.
+ * @throws CertError NAME_NOT_COVERED, USAGE
+ */
+export const requireUseful = (names: readonly string[], targets: readonly DeployTarget[]): void => {
   if (targets.length === 0) {
     throw new CertError('USAGE', 'nothing says where the certificate is to go', {
       hint: 'add a target, such as --bucket my-ssl-certs --region cn-hangzhou, or --directory /etc/ssl/example.com',
     })
   }
   for (const target of targets) {
-    const uncovered = target.serves.find((host) => !covers(bundle.names, host))
+    const uncovered = target.serves.find((host) => !covers(names, host))
     if (uncovered !== undefined) {
       throw new CertError('NAME_NOT_COVERED', `${target.name}: the certificate does not cover ${uncovered}`, {
-        hint: whyUncovered(bundle.names, uncovered),
+        hint: whyUncovered(names, uncovered),
       })
     }
   }
-  const distinct = new Map(targets.map((target) => [target.identity, target]))
-  return { bundle, stages: [...distinct.values()].map((target) => ({ target, steps: target.plan(bundle) })) }
 }

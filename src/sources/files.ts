@@ -20,7 +20,7 @@ export const pemFiles = (files: PemFiles, standardInput: Readable): Source => ({
     const texts = new Map<string, string>()
     // One after another: standard input can be read only once, and named twice.
     for (const path of new Set([...files.certificates, ...(files.key === undefined ? [] : [files.key])])) {
-      texts.set(path, path === '-' ? await readStream(standardInput, signal) : await readPath(path))
+      texts.set(path, path === '-' ? await readStream(standardInput, signal) : await readTextFile(path))
     }
     const certificates = files.certificates.map((path) => texts.get(path) ?? '').join('\n')
     return {
@@ -31,7 +31,11 @@ export const pemFiles = (files: PemFiles, standardInput: Readable): Source => ({
   },
 })
 
-const readPath = async (path: string): Promise<string> => {
+/**
+ * A small text file of the user's.
+ * @throws CertError FILE_UNREADABLE, INPUT_TOO_LARGE
+ */
+export const readTextFile = async (path: string): Promise<string> => {
   try {
     const file = await open(path, 'r')
     try {

@@ -23,6 +23,11 @@ export class StateFolder {
     return new StateFolder(root)
   }
 
+  /** The folder as it is, for looking into it: nothing is made, and it may be missing. */
+  static at(root: string): StateFolder {
+    return new StateFolder(root)
+  }
+
   /** Where something lies; each part is a name as people know it, and becomes one that any file system takes. */
   path(...parts: readonly string[]): string {
     return join(this.root, ...parts.map(fileName))

@@ -1,9 +1,9 @@
 import { resolve } from 'node:path'
 import type { CredentialSource } from '../aliyun/credentials.js'
 import { ossEndpoint } from '../aliyun/endpoint.js'
-import type { HttpConnections } from '../aliyun/http.js'
 import { OssBucket } from '../aliyun/oss.js'
 import { CertError } from '../errors.js'
+import type { HttpConnections } from '../http-connections.js'
 import { directoryLayout } from './directory.js'
 import { keyPrefix } from './layout.js'
 import { ossLayout } from './oss.js'
@@ -29,6 +29,11 @@ const oss = (settings: Settings, context: TargetContext): DeployTarget => {
     endpoint: settings.optional('endpoint'),
     cnameEndpoint: settings.flag('cnameEndpoint'),
   })
+  const given = settings.optional('bucketEndpoint')
+  const bucketEndpoint =
+    given === undefined && !endpoint.cname
+      ? endpoint
+      : ossEndpoint({ bucket, region: endpoint.region, endpoint: given, flag: '--bucket-endpoint' })
   const prefix = keyPrefix(settings.optional('prefix') ?? '')
   const encryption = settings.optional('sse')
   if (encryption !== undefined && !['AES256', 'KMS', 'SM4'].includes(encryption)) {
@@ -36,7 +41,7 @@ const oss = (settings: Settings, context: TargetContext): DeployTarget => {
       hint: 'one of AES256, KMS and SM4',
     })
   }
-  const store = new OssBucket({ ...context, bucket, endpoint, encryption })
+  const store = new OssBucket({ ...context, bucket, endpoint, bucketEndpoint, encryption })
   return ossLayout({
     store,
     prefix,

@@ -18,8 +18,8 @@ export interface HttpResponse {
   readonly body: Buffer
 }
 
-/** A cloud's answers are small; more than this is not one of them, in bytes. */
-const largestAnswer = 8 * 1024 * 1024
+/** What clouds and CAs answer is small; more than this is something else, in bytes. */
+export const largestAnswer = 8 * 1024 * 1024
 
 /**
  * Requests over connections that stay open, and that can be opened before there is anything to say: by the time the
@@ -27,19 +27,25 @@ const largestAnswer = 8 * 1024 * 1024
  */
 export class HttpConnections {
   readonly #early = new Map<string, Socket[]>()
+  readonly #ca: string | undefined
   readonly #agents: { readonly 'http:': http.Agent; readonly 'https:': https.Agent }
 
-  constructor() {
+  /** @param ca PEM of the only authorities that are trusted; those of the system where it is absent */
+  constructor(ca?: string) {
+    this.#ca = ca
     const early = (key: string): Socket | undefined => this.#takeEarly(key)
     const options = { keepAlive: true, noDelay: true, lookup: lookupLocalhost }
-    this.#agents = { 'http:': new http.Agent(options), 'https:': new https.Agent(options) }
+    this.#agents = {
+      'http:': new http.Agent(options),
+      'https:': new https.Agent({ ...options, ...(ca !== undefined && { ca }) }),
+    }
     for (const agent of Object.values(this.#agents) as unknown as ConnectingAgent[]) {
       const connect = agent.createConnection.bind(agent)
       agent.createConnection = (to, done) => early(keyOf(to.host, to.port, to.servername)) ?? connect(to, done)
     }
   }
 
-  /** Opens `count` connections that later requests to the same place will use. Failing is left for those to report. */
+  /** Has `count` connections open that later requests to the same place will use. Failing is left for those to report. */
   open(url: URL, serverName: string, count: number): void {
     const secure = url.protocol === 'https:'
     const host = url.hostname.replace(/^\[|\]$/g, '')
@@ -48,10 +54,12 @@ export class HttpConnections {
     const servername = net.isIP(serverName) ? '' : serverName
     const to = { host, port, lookup: lookupLocalhost, noDelay: true }
     const key = keyOf(host, port, servername)
-    const sockets = this.#early.get(key) ?? []
+    const sockets = (this.#early.get(key) ?? []).filter((socket) => !socket.destroyed)
     this.#early.set(key, sockets)
-    for (let i = 0; i < count; i++) {
-      const socket = secure ? tls.connect({ ...to, servername }) : net.connect(to)
+    while (sockets.length < count) {
+      const socket = secure
+        ? tls.connect({ ...to, servername, ...(this.#ca !== undefined && { ca: this.#ca }) })
+        : net.connect(to)
       socket.on('error', () => socket.destroy())
       socket.unref()
       sockets.push(socket)
@@ -115,5 +123,5 @@ const keyOf = (host: string | undefined, port: number | string | undefined, serv
   `${host ?? ''}:${port ?? ''}:${serverName ?? ''}`
 
 /** Every name below `localhost` is this machine (RFC 6761), which not every resolver knows. */
-const lookupLocalhost: LookupFunction = (hostname, options, callback) =>
+export const lookupLocalhost: LookupFunction = (hostname, options, callback) =>
   lookup(hostname.endsWith('.localhost') ? 'localhost' : hostname, options, callback)

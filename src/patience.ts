@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CertError, systemCode } from '../errors.js'
+import { CertError, systemCode } from './errors.js'
 
 export interface PatienceOptions {
   /** The deadline of one request with all its retries, in ms. */

@@ -1,0 +1,71 @@
+import { CertError } from '../errors.js'
+import { splitWords } from '../program.js'
+import { exec } from './exec.js'
+import type { ChallengeType, Solver } from './solver.js'
+import { standalone } from './standalone.js'
+import { webroot } from './webroot.js'
+
+/** How challenges are to be answered, as it was asked for; stored with an issued certificate, so no secrets. */
+export interface SolverSettings {
+  readonly solver: string
+  readonly challenge: ChallengeType
+  readonly httpPort?: number | undefined
+  readonly webroot?: string | undefined
+  readonly execAuth?: string | undefined
+  readonly execCleanup?: string | undefined
+}
+
+interface Kind {
+  readonly answers: readonly ChallengeType[]
+  make(settings: SolverSettings, environment: Readonly<Record<string, string | undefined>>): Solver
+}
+
+const missing = (flag: string, why: string): CertError =>
+  new CertError('USAGE', `the solver needs to know ${why}`, { hint: `add --${flag}` })
+
+/** The solvers by name. A new one is a file, a line here, and a page in docs/. */
+const kinds: Readonly<Record<string, Kind>> = {
+  standalone: {
+    answers: ['http-01'],
+    make: ({ httpPort = 80 }) => standalone({ port: httpPort }),
+  },
+  webroot: {
+    answers: ['http-01'],
+    make: ({ webroot: folder }) => {
+      if (folder === undefined) throw missing('webroot DIR', 'which folder the web server serves')
+      return webroot({ folder })
+    },
+  },
+  exec: {
+    answers: ['http-01', 'dns-01'],
+    make: ({ challenge, execAuth, execCleanup }, environment) => {
+      if (execAuth === undefined) throw missing('exec-auth COMMAND', 'which command puts an answer in place')
+      const cleanUp = execCleanup === undefined ? undefined : splitWords(execCleanup, 'exec-cleanup')
+      return exec({ answers: challenge, auth: splitWords(execAuth, 'exec-auth'), cleanUp, environment })
+    },
+  },
+}
+
+export const solverNames = Object.keys(kinds)
+
+/** Which challenges a solver can answer; empty for one that there is not. */
+export const challengesOf = (solver: string): readonly ChallengeType[] => kinds[solver]?.answers ?? []
+
+/** @throws CertError USAGE */
+export const createSolver = (
+  settings: SolverSettings,
+  environment: Readonly<Record<string, string | undefined>>,
+): Solver => {
+  const kind = kinds[settings.solver]
+  if (kind === undefined) {
+    throw new CertError('USAGE', `there is no solver "${settings.solver}"`, {
+      hint: `there are: ${solverNames.join(', ')}`,
+    })
+  }
+  if (!kind.answers.includes(settings.challenge)) {
+    throw new CertError('USAGE', `the solver ${settings.solver} cannot answer ${settings.challenge}`, {
+      hint: `it answers ${kind.answers.join(' and ')}`,
+    })
+  }
+  return kind.make(settings, environment)
+}

@@ -1,0 +1,34 @@
+import { Bucket, type BucketOptions } from './bucket.js'
+
+/** The buckets of the cloud, and the domains bound to them. */
+export class Directory {
+  readonly #buckets = new Map<string, Bucket>()
+  readonly #cnames = new Map<string, string>()
+
+  /** A bucket of the same name is replaced. */
+  add(name: string, options: BucketOptions, now: Date): Bucket {
+    if (!/^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/.test(name)) throw new Error(`not a bucket name: ${name}`)
+    const bucket = new Bucket(name, options, now)
+    this.#buckets.set(name, bucket)
+    return bucket
+  }
+
+  find(name: string): Bucket | undefined {
+    return this.#buckets.get(name)
+  }
+
+  /** For the caller that set the bucket up itself. */
+  get(name: string): Bucket {
+    const bucket = this.#buckets.get(name)
+    if (bucket === undefined) throw new Error(`no bucket ${name} in the emulator`)
+    return bucket
+  }
+
+  bind(host: string, bucket: string): void {
+    this.#cnames.set(host.toLowerCase(), bucket)
+  }
+
+  boundTo(hostname: string): string | undefined {
+    return this.#cnames.get(hostname)
+  }
+}
