@@ -1,11 +1,15 @@
+interface Headers {
+  readonly 'retry-after'?: string | undefined
+  readonly date?: string | undefined
+}
+
 /**
- * How long a `Retry-After` header asks to wait, in ms: a number of seconds, or a date (RFC 9110, 10.2.3). Undefined
- * where there is none, or none that can be read.
- * @param now in ms since 1970
+ * How long an answer asks to wait, in ms: its `Retry-After` is a number of seconds, or a date (RFC 9110, 10.2.3), which
+ * is reckoned from the answer's own `Date`, since our clock may be wrong. Undefined where there is none to be read.
  */
-export const retryAfter = (value: string | undefined, now: number): number | undefined => {
+export const retryAfter = ({ 'retry-after': value, date }: Headers): number | undefined => {
   if (value === undefined) return undefined
   if (/^\s*\d{1,9}\s*$/.test(value)) return Number(value) * 1000
-  const date = Date.parse(value)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+  const pause = Date.parse(value) - Date.parse(date ?? '')
+  return Number.isNaN(pause) ? undefined : Math.max(0, pause)
 }

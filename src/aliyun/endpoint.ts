@@ -1,5 +1,5 @@
-import { isIP } from 'node:net'
 import { CertError } from '../errors.js'
+import { isLoopback } from '../loopback.js'
 
 /** Where the calls for one bucket go. */
 export interface OssEndpoint {
@@ -90,16 +90,6 @@ const parseUrl = (text: string): URL | undefined => {
 }
 
 const withoutUserInfo = (text: string): string => text.replace(/\/\/[^/@]*@/, '//')
-
-export const isLoopback = (hostname: string): boolean => {
-  const host = hostname.replace(/^\[|\]$/g, '')
-  return (
-    host === 'localhost' ||
-    host.endsWith('.localhost') ||
-    host === '::1' ||
-    (isIP(host) === 4 && host.startsWith('127.'))
-  )
-}
 
 /** `oss-cn-hangzhou` (as OSS spells it) and `cn-hangzhou` (as the rest of Alibaba Cloud does) are the same. */
 export const regionId = (text: string): string => {

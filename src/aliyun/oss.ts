@@ -131,18 +131,20 @@ export class OssBucket implements ObjectStore {
   }
 
   async #call(call: Call, signal: AbortSignal): Promise<HttpResponse> {
-    const { timeout, trace } = this.#options
-    return await patiently((attemptSignal) => this.#callOnce(call, attemptSignal), {
+    const { credentials, timeout, trace } = this.#options
+    // Asked outside of the retries: nothing is to be waited for where there are none.
+    const found = await credentials()
+    return await patiently((attemptSignal) => this.#callOnce(call, found, attemptSignal), {
       timeout,
       signal,
       onRetry: (error, pause) => trace?.(`${error.message}; trying again in ${Math.round(pause)} ms`),
     })
   }
 
-  async #callOnce(call: Call, signal: AbortSignal): Promise<HttpResponse> {
-    const { bucket, bucketEndpoint, credentials } = this.#options
+  async #callOnce(call: Call, credentials: Credentials, signal: AbortSignal): Promise<HttpResponse> {
+    const { bucket, bucketEndpoint } = this.#options
     const endpoint = call.subresource === undefined ? this.#options.endpoint : bucketEndpoint
-    const client = await this.#clientFor(await credentials(), endpoint)
+    const client = await this.#clientFor(credentials, endpoint)
     const exchange: Exchange = { signal, answer: undefined, failure: undefined }
     await (client as unknown as RawClient)
       .request({
@@ -278,7 +280,7 @@ const readRefusal = ({ status, headers, body }: HttpResponse): Refusal => {
     message: element(xml, 'Message') ?? '',
     requestId: element(xml, 'RequestId') ?? headers['x-oss-request-id']?.toString(),
     endpoint: code === 'AccessDenied' ? element(xml, 'Endpoint') : undefined,
-    retryAfter: retryAfter(headers['retry-after'], Date.now()),
+    retryAfter: retryAfter(headers),
   }
 }
 

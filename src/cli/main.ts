@@ -50,11 +50,14 @@ const run = async (words: readonly string[], surroundings: Surroundings): Promis
   }
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (entry === undefined) throw await unknownCommand(name)
-  const [command, { parseCommand }] = await Promise.all([entry.load(), import('./parse.js')])
-  const parsed = await parseCommand(command, rest, surroundings.environment)
-  if (parsed.outcome === 'run') return await command.run(parsed.values, surroundings)
-  surroundings.output.write(`${parsed.text}\n`)
-  return exitCodes.done
+  const command = await entry.load()
+  if (rest.includes('--help') || rest.includes('-h')) {
+    const { commandHelp } = await import('./help.js')
+    surroundings.output.write(commandHelp(command))
+    return exitCodes.done
+  }
+  const { parseCommand } = await import('./parse.js')
+  return await command.run(await parseCommand(command, rest, surroundings.environment), surroundings)
 }
 
 const unknownCommand = async (name: string): Promise<CertError> => {
@@ -68,7 +71,7 @@ const unknownCommand = async (name: string): Promise<CertError> => {
 
 const report = async (thrown: unknown, words: readonly string[], surroundings: Surroundings): Promise<number> => {
   const error = toCertError(thrown)
-  if (words.includes('--json') || isOn(surroundings.environment['ACME_OSS_JSON'])) {
+  if (words.some((word) => /^--json(=true)?$/.test(word)) || isOn(surroundings.environment['ACME_OSS_JSON'])) {
     const { errorJson, printJson } = await import('./json.js')
     const result = {
       schema: 'acme-oss/1',

@@ -3,12 +3,6 @@ import { CertError } from '../errors.js'
 import type { Command } from './command.js'
 import { type Flag, type Flags, fromEnvironment, type Values } from './flag.js'
 
-export type Parsed<F extends Flags> =
-  | { readonly outcome: 'run'; readonly values: Values<F> }
-  | { readonly outcome: 'help'; readonly text: string }
-
-const columns = 100
-
 /**
  * Reads a command's own words; the one door to yargs. A flag on the command line beats its environment variable.
  * @throws CertError USAGE
@@ -17,12 +11,9 @@ export const parseCommand = async <F extends Flags>(
   command: Command<F>,
   words: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
-): Promise<Parsed<F>> => {
-  let help = ''
-  const parser = yargs([...words])
-    .scriptName('acme-oss')
+): Promise<Values<F>> => {
+  const parser = yargs()
     .locale('en')
-    .usage(`acme-oss ${command.name} ${usageOf(command.flags)}\n\n${command.summary}`)
     .parserConfiguration({
       'boolean-negation': false,
       'camel-case-expansion': false,
@@ -31,13 +22,9 @@ export const parseCommand = async <F extends Flags>(
       'greedy-arrays': false,
       'parse-numbers': false,
       'parse-positional-numbers': false,
-      // Else a later `--json` would be eaten as the value of a flag before it.
-      'nargs-eats-options': false,
     })
     .version(false)
-    .help('help')
-    .alias('help', 'h')
-    .wrap(columns)
+    .help(false)
     .exitProcess(false)
     .showHelpOnFail(false)
     .strict()
@@ -45,23 +32,16 @@ export const parseCommand = async <F extends Flags>(
       throw usageError(message || error.message, command)
     })
   for (const [name, flag] of Object.entries(command.flags)) parser.option(name, optionOf(flag))
-  for (const [line, does] of command.examples) parser.example(line, does)
-  const parsed = await parser.parseAsync([...words], {}, (_error, _argv, output) => {
-    help = output
-  })
-  if (parsed['help'] === true) return { outcome: 'help', text: help }
+  const parsed = await parser.parseAsync([...words])
   const values = Object.entries(command.flags).map(([name, flag]) => {
     const given = givenWords(parsed[name])
     return [name, flag.read(given.length > 0 ? given : fromEnvironment(flag, name, environment), name)]
   })
   // Every name of `flags` is there, each read by its own flag.
-  return { outcome: 'run', values: Object.fromEntries(values) as Values<F> }
+  return Object.fromEntries(values) as Values<F>
 }
 
-const usageOf = (flags: Flags): string => (Object.keys(flags).length > 0 ? '[options]' : '')
-
 const optionOf = (flag: Flag<unknown>) => ({
-  describe: flag.describe,
   ...(flag.alias !== undefined && { alias: flag.alias }),
   ...(flag.kind === 'switch' ? { type: 'boolean' as const } : { type: 'string' as const, requiresArg: true }),
   ...(flag.kind === 'list' && { array: true }),

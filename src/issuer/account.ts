@@ -24,11 +24,20 @@ export class AccountStore {
   readonly #ca: readonly string[]
   readonly #folder: readonly string[]
 
-  constructor(state: StateFolder, ca: Ca, email: string | undefined) {
-    const { host, pathname } = new URL(ca.directory)
+  private constructor(state: StateFolder, ca: readonly string[], account: string) {
     this.#state = state
-    this.#ca = ['accounts', `${host}${pathname === '/' ? '' : pathname}`]
-    this.#folder = [...this.#ca, email ?? 'default']
+    this.#ca = ca
+    this.#folder = [...ca, account]
+  }
+
+  /** The account of this address; without one, the only account that there is. */
+  static async open(state: StateFolder, ca: Ca, email: string | undefined): Promise<AccountStore> {
+    const { host, pathname } = new URL(ca.directory)
+    const folder = ['accounts', `${host}${pathname === '/' ? '' : pathname}`]
+    const known = (await state.list(folder)).filter((name) => name !== directoryFile)
+    const [only] = known
+    const account = email ?? (known.length === 1 && only !== undefined ? only : 'default')
+    return new AccountStore(state, folder, account)
   }
 
   /** Undefined where there is none yet. @throws CertError STATE_UNUSABLE */

@@ -229,7 +229,7 @@ export class AcmeSession {
     if (isBadNonce && refusals <= badNonceTries) return { status: answer.status, headers: answer.headers, data: parsed }
     if (nonce !== undefined) this.#nonces.give(nonce)
     if (answer.status >= 400) throw new Refused(answer)
-    const pause = retryAfter(answer.headers['retry-after'], Date.now())
+    const pause = retryAfter(answer.headers)
     if (typeof parsed === 'object' && parsed !== null && pause !== undefined) this.#retryAfter.set(parsed, pause)
     return { status: answer.status, headers: answer.headers, data: parsed }
   }

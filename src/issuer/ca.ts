@@ -1,5 +1,5 @@
-import { isLoopback } from '../aliyun/endpoint.js'
 import { CertError } from '../errors.js'
+import { isLoopback } from '../loopback.js'
 
 const known: Readonly<Record<string, string>> = {
   letsencrypt: 'https://acme-v02.api.letsencrypt.org/directory',

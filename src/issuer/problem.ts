@@ -50,7 +50,7 @@ export const explainProblem = (answer: CaAnswer, doing: string, ca: string): Cer
       hint: hintFor(problem, answer.status, ca),
       vendor: { code: type },
       passing,
-      retryAfter: retryAfter(answer.headers['retry-after'], Date.now()),
+      retryAfter: retryAfter(answer.headers),
     },
   )
 }

@@ -40,7 +40,7 @@ export interface IssuerOptions {
 export const issuerSource = (options: IssuerOptions): Source => ({
   collect: async (signal) => {
     const { ca, state, solver, now } = options
-    const accounts = new AccountStore(state, ca, options.email)
+    const accounts = await AccountStore.open(state, ca, options.email)
     const known = await accounts.read()
     if (known?.url === undefined) requireConsent(options)
     const connection = new CaConnection(options.caBundle)
