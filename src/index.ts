@@ -2,7 +2,7 @@
 //
 //   const { bundle } = normalize({ certificates, privateKey: new Secret(key) }, new Date())
 //   const connections = new HttpConnections()
-//   const context = { connections, credentials: defaultCredentials(process.env), timeout: 60_000 }
+//   const context = { connections, credentials: defaultCredentials(process.env), timeout: 60_000, now: () => new Date() }
 //   const target = createTarget('oss', { bucket: 'my-ssl-certs', region: 'cn-hangzhou' }, context)
 //   const report = await execute(planDeployment(bundle, [target]), new AbortController().signal, [])
 //   connections.close()

@@ -1,11 +1,12 @@
-import type OSS from 'ali-oss'
 import { CertError } from '../errors.js'
 import type { HttpConnections, HttpResponse } from '../http-connections.js'
 import type { Look, ObjectHead, ObjectStore, PutOptions, StoredObject } from '../object-store.js'
 import { patiently } from '../patience.js'
 import { retryAfter } from '../retry-after.js'
+import { version } from '../version.js'
 import type { CredentialSource, Credentials } from './credentials.js'
 import type { OssEndpoint } from './endpoint.js'
+import { hostOf, type OssRequest, originOf, signRequest } from './oss-request.js'
 import { type Attempted, explainRefusal, explainSilence, type Refusal } from './refusal.js'
 
 export interface OssBucketOptions {
@@ -17,33 +18,21 @@ export interface OssBucketOptions {
   readonly connections: HttpConnections
   /** Deadline of one request with its retries, in ms. */
   readonly timeout: number
+  readonly now: () => Date
   /** `x-oss-server-side-encryption` of everything that is put: `AES256`, `KMS` or `SM4`. */
   readonly encryption?: string | undefined
   /** Told of every request that was answered and of every pause before another try; no secret is ever in it. */
   readonly trace?: ((line: string) => void) | undefined
 }
 
-type Client = InstanceType<typeof OSS>
-
-interface Call {
-  readonly method: 'GET' | 'HEAD' | 'PUT'
-  readonly key?: string
-  /** A sub-resource of the bucket: `acl`, `policyStatus`. */
-  readonly subresource?: string
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: Buffer
+interface Call extends OssRequest {
   readonly attempted: Attempted
 }
 
-/**
- * The one door to ali-oss. The SDK builds and signs the requests (V4) and no more: sending is ours, since the SDK's
- * own way knows no cancelling, retries nothing, and hides what was answered; its errors, which carry the request with
- * the private key in it, are never looked at.
- */
+/** One bucket, reached over connections that stay open. */
 export class OssBucket implements ObjectStore {
   readonly name: string
   readonly #options: OssBucketOptions
-  readonly #clients = new Map<OssEndpoint, { readonly credentials: Credentials; readonly client: Promise<Client> }>()
   #exposure: Promise<'public' | 'private' | 'unknown'> | undefined
 
   constructor(options: OssBucketOptions) {
@@ -51,14 +40,10 @@ export class OssBucket implements ObjectStore {
     this.#options = options
   }
 
-  /** Opens `count` connections and loads what the first request needs, while there is still other work to do. */
+  /** Opens `count` connections, while there is still other work to do. */
   warmUp(count: number): void {
-    const { bucket, connections, credentials, endpoint } = this.#options
-    connections.open(originOf(bucket, endpoint), serverNameOf(bucket, endpoint), count)
-    // What goes wrong here goes wrong again, and is reported, when it is needed.
-    credentials()
-      .then((found) => this.#clientFor(found, endpoint))
-      .catch(() => undefined)
+    const { bucket, connections, endpoint } = this.#options
+    connections.open(originOf(bucket, endpoint), hostOf(bucket, endpoint).replace(/:\d+$/, ''), count)
   }
 
   async put(object: StoredObject, { ownerOnly }: PutOptions, signal: AbortSignal): Promise<'written' | 'exists'> {
@@ -142,117 +127,33 @@ export class OssBucket implements ObjectStore {
   }
 
   async #callOnce(call: Call, credentials: Credentials, signal: AbortSignal): Promise<HttpResponse> {
-    const { bucket, bucketEndpoint } = this.#options
-    const endpoint = call.subresource === undefined ? this.#options.endpoint : bucketEndpoint
-    const client = await this.#clientFor(credentials, endpoint)
-    const exchange: Exchange = { signal, answer: undefined, failure: undefined }
-    await (client as unknown as RawClient)
+    const { bucket, bucketEndpoint, connections, now, trace } = this.#options
+    const endpoint = call.key === undefined ? bucketEndpoint : this.#options.endpoint
+    const { url, headers } = await signRequest(call, bucket, endpoint, credentials, now())
+    const start = performance.now()
+    const answer = await connections
       .request({
         method: call.method,
-        bucket,
-        ...(call.key !== undefined && { object: call.key }),
-        ...(call.subresource !== undefined && { subres: call.subresource }),
-        ...(call.headers && { headers: call.headers }),
-        ...(call.body && { content: call.body }),
-        ctx: exchange,
+        url,
+        headers: {
+          'user-agent': `acme-oss/${version}`,
+          ...headers,
+          ...(call.body && { 'content-length': call.body.length }),
+        },
+        body: call.body,
+        signal,
       })
-      // What the SDK throws can carry the request; `exchange` holds what really happened, unless nothing did.
       .catch((error: unknown) => {
-        exchange.failure ??= new Error(error instanceof Error ? error.message : 'the request could not be made')
+        throw explainSilence(error, call.attempted, originOf(bucket, endpoint).host)
       })
-    if (exchange.answer === undefined) {
-      throw explainSilence(exchange.failure, call.attempted, originOf(bucket, endpoint).host)
-    }
-    if (exchange.answer.status < 200 || exchange.answer.status > 299) {
-      throw explainRefusal(readRefusal(exchange.answer), call.attempted)
-    }
-    return exchange.answer
-  }
-
-  /** A client of the SDK has its credentials for good, so renewed ones get a new client over the same connections. */
-  #clientFor(credentials: Credentials, endpoint: OssEndpoint): Promise<Client> {
-    const known = this.#clients.get(endpoint)
-    if (known?.credentials === credentials) return known.client
-    const client = this.#newClient(credentials, endpoint)
-    this.#clients.set(endpoint, { credentials, client })
-    return client
-  }
-
-  async #newClient(
-    { accessKeyId, accessKeySecret, securityToken }: Credentials,
-    endpoint: OssEndpoint,
-  ): Promise<Client> {
-    const { default: AliOss } = await import('ali-oss')
-    const { bucket } = this.#options
-    const options = {
-      accessKeyId: accessKeyId.reveal(),
-      accessKeySecret: accessKeySecret.reveal(),
-      ...(securityToken && {
-        stsToken: securityToken.reveal(),
-        // Given only to keep the SDK from recommending it on standard error; the interval never passes.
-        refreshSTSTokenInterval: Number.MAX_SAFE_INTEGER,
-      }),
-      authorizationV4: true,
-      bucket,
-      cname: endpoint.cname,
-      endpoint: endpoint.url.origin,
-      region: `oss-${endpoint.region}`,
-      secure: true,
-      urllib: { request: (url: string, request: SignedRequest) => this.#send(url, request) },
-    }
-    return new AliOss(options)
-  }
-
-  async #send(url: string, { method, headers, content, ctx }: SignedRequest): Promise<never> {
-    const { connections, trace } = this.#options
-    const start = performance.now()
-    const target = new URL(url)
-    try {
-      ctx.answer = await connections.request({ method, url, headers, body: content, signal: ctx.signal })
-      const took = Math.round(performance.now() - start)
-      const id = ctx.answer.headers['x-oss-request-id'] ?? 'no request id'
-      trace?.(`${method} ${target.host}${target.pathname}${target.search} ${ctx.answer.status} in ${took} ms (${id})`)
-    } catch (error) {
-      ctx.failure = error
-    }
-    // Ends the SDK's part: it would only parse the answer once more.
-    throw new Error('answered')
+    const took = Math.round(performance.now() - start)
+    trace?.(
+      `${call.method} ${url} ${answer.status} in ${took} ms (${answer.headers['x-oss-request-id'] ?? 'no request id'})`,
+    )
+    if (answer.status < 200 || answer.status > 299) throw explainRefusal(readRefusal(answer), call.attempted)
+    return answer
   }
 }
-
-const originOf = (bucket: string, { url, cname }: OssEndpoint): URL => {
-  if (cname || isAddress(url.hostname)) return url
-  const host = new URL(url)
-  host.hostname = `${bucket}.${url.hostname}`
-  return host
-}
-
-/** The name that the SDK asks for in the handshake; to an address it goes under the name that OSS would have. */
-const serverNameOf = (bucket: string, endpoint: OssEndpoint): string =>
-  isAddress(endpoint.url.hostname)
-    ? `${bucket}.oss-${endpoint.region}.aliyuncs.com`
-    : originOf(bucket, endpoint).hostname
-
-/** What one request came to, handed through the SDK beside it. */
-interface Exchange {
-  readonly signal: AbortSignal
-  answer: HttpResponse | undefined
-  failure: unknown
-}
-
-interface SignedRequest {
-  readonly method: string
-  readonly headers: Readonly<Record<string, string | number>>
-  readonly content?: Buffer
-  readonly ctx: Exchange
-}
-
-/** The SDK's general call, which its types leave out. */
-interface RawClient {
-  request(params: Readonly<Record<string, unknown>>): Promise<unknown>
-}
-
-const isAddress = (hostname: string): boolean => /^(\d+\.\d+\.\d+\.\d+|\[.*\])$/.test(hostname)
 
 const vendorCode = (error: unknown): string | undefined => (error instanceof CertError ? error.vendor?.code : undefined)
 

@@ -32,6 +32,7 @@ export const openReach = (timeoutSeconds: number, surroundings: Surroundings, te
     connections,
     credentials: defaultCredentials(surroundings.environment),
     timeout: timeoutSeconds * 1000,
+    now: surroundings.now,
     trace: (line: string) => terminal.detail(line),
   }
   return { connections, targets: (asked) => createTargets(asked, context) }

@@ -15,6 +15,7 @@ export interface TargetContext {
   readonly connections: HttpConnections
   /** Deadline of one request with its retries, in ms. */
   readonly timeout: number
+  readonly now: () => Date
   readonly trace?: ((line: string) => void) | undefined
 }
 
