@@ -17,5 +17,6 @@ declare module 'ali-oss/lib/common/signUtils.js' {
     ): string
   }
   const signer: Signer
+  // biome-ignore lint/style/noDefaultExport: how a CommonJS module looks from here
   export default signer
 }

@@ -1,15 +1,13 @@
 import { resolve } from 'node:path'
 import type { CertificateBundle } from '../certificate/bundle.js'
-import { type Normalized, normalize } from '../certificate/normalize.js'
 import { renewalTime } from '../certificate/renewal-time.js'
-import { CertError } from '../errors.js'
 import { orderNames } from '../issuer/order-names.js'
+import { findStored, obtain, type Wanted } from '../pipeline/obtain.js'
 import { planDeployment, requireUseful } from '../pipeline/plan.js'
 import { Secret } from '../secret.js'
 import { createSolver } from '../solvers/index.js'
-import { issuerSource } from '../sources/issuer.js'
-import { type CertificateRecord, CertificateStore } from '../state/certificates.js'
-import { withLock } from '../state/lock.js'
+import { issuerSource, requireAccount } from '../sources/issuer.js'
+import type { Source } from '../sources/source.js'
 import { StateFolder } from '../state/state-folder.js'
 import { defineCommand, type Surroundings } from './command.js'
 import { commonFlags, stateRoot } from './common-flags.js'
@@ -44,22 +42,36 @@ export const command = defineCommand({
       const targets = reach.targets(asked)
       requireUseful(order.names, targets)
       createSolver(order.solver, surroundings.environment)
+      const wanted = wantedOf(order, asked)
+      const force = values['force-renewal']
+      // Only looked at, so that a refusal leaves nothing behind.
+      const folder = StateFolder.at(stateRoot(values, surroundings))
+      const stored = force ? undefined : await findStored(folder, wanted, surroundings.now())
+      if (stored === undefined) await requireAccount({ ...order, state: folder })
       if (values['dry-run']) {
-        const stored = await readStored(order, StateFolder.at(stateRoot(values, surroundings)), surroundings.now())
         const { bundle, warnings } = stored ?? { bundle: imagined(order, surroundings.now()), warnings: [] }
         if (stored === undefined && !values.json) terminal.result(describeOrder(order))
         return showPlan({ command: name, json: values.json, plan: planDeployment(bundle, targets), warnings, terminal })
       }
       const state = await StateFolder.open(stateRoot(values, surroundings))
-      const obtained = await obtain(order, asked, {
+      const obtained = await obtain({
+        wanted,
+        source: shownSource(order, {
+          state,
+          surroundings,
+          terminal,
+          timeout: values.timeout * 1000,
+          onProven: () => {
+            for (const target of targets) target.warmUp?.()
+          },
+        }),
         state,
-        surroundings,
-        terminal,
-        timeout: values.timeout * 1000,
-        onProven: () => {
-          for (const target of targets) target.warmUp?.()
-        },
+        now: surroundings.now,
+        signal: surroundings.signal,
+        force,
+        onWait: (owner) => terminal.progress(`waiting for ${owner}, which is issuing ${order.name}`),
       })
+      if (!obtained.ordered) showNotDue(terminal, obtained.bundle)
       // What was issued a moment ago is never older than what is there, whatever a wrong clock says.
       const chosen = obtained.ordered ? reach.targets(asked.map(allowingOlder)) : targets
       const plan = planDeployment(obtained.bundle, chosen)
@@ -92,12 +104,11 @@ const readOrder = async (values: OrderValues) => {
     ca: chosenCa(values),
     email: requireEmail(values.email),
     solver: solverSettings(values, names),
-    keyType: values['key-type'] ?? 'ec256',
+    keyType: values['key-type'] ?? ('ec256' as const),
     agreeTos: values['agree-tos'],
     externalAccount: await externalAccount(values),
     caBundle: await caBundle(values),
-    forceRenewal: values['force-renewal'],
-    // Kept with the certificate, so that it can be renewed from anywhere.
+    // Absolute, and kept with the certificate, so that it can be renewed from anywhere.
     paths: {
       caBundle: values['ca-bundle'] && resolve(values['ca-bundle']),
       eabKid: values['eab-kid'],
@@ -106,102 +117,7 @@ const readOrder = async (values: OrderValues) => {
   }
 }
 
-interface Work {
-  readonly state: StateFolder
-  readonly surroundings: Surroundings
-  readonly terminal: Terminal
-  /** In ms. */
-  readonly timeout: number
-  /** Told when nothing but the CA's own work is left: time to get the targets ready. */
-  readonly onProven: () => void
-}
-
-interface Obtained extends Normalized {
-  /** Was it ordered now, rather than found in the state folder? */
-  readonly ordered: boolean
-  readonly ms: number
-}
-
-const obtain = (order: CertificateOrder, asked: readonly AskedTarget[], work: Work): Promise<Obtained> => {
-  const { state, surroundings, terminal } = work
-  const onWait = (owner: string) => terminal.progress(`waiting for ${owner}, which is issuing ${order.name}`)
-  return withLock(state, `issue ${order.name}`, { signal: surroundings.signal, onWait }, async () => {
-    const store = new CertificateStore(state, order.name)
-    const record = recordOf(order, asked)
-    const stored = await readStored(order, state, surroundings.now())
-    if (stored !== undefined) {
-      await store.keepRecord({ ...record, schema: 1, current: stored.version })
-      const due = renewalTime(stored.bundle.notBefore, stored.bundle.notAfter).toISOString().slice(0, 10)
-      terminal.progress(
-        `= the stored certificate is not due before ${due}: nothing is ordered (--force-renewal orders all the same)`,
-      )
-      return { ...stored, ordered: false, ms: 0 }
-    }
-    const start = performance.now()
-    const issued = await issueNow(order, work)
-    await store.keep(issued.bundle, record)
-    return { ...issued, ordered: true, ms: Math.round(performance.now() - start) }
-  })
-}
-
-const issueNow = async (order: CertificateOrder, work: Work): Promise<Normalized> => {
-  const { state, surroundings, terminal, timeout } = work
-  let last = performance.now()
-  const source = issuerSource({
-    ...order,
-    solver: createSolver(order.solver, surroundings.environment),
-    state,
-    timeout,
-    now: surroundings.now,
-    onProven: work.onProven,
-    onProgress: (what) => {
-      const now = performance.now()
-      terminal.progress(
-        `${terminal.paint('green', '✓')} ${order.ca.name}: ${what} ${terminal.paint('dim', `(${Math.round(now - last)} ms)`)}`,
-      )
-      last = now
-    },
-    trace: (line) => terminal.detail(line),
-  })
-  const waiting = `${order.ca.name}: issuing for ${order.names.join(', ')}`
-  terminal.start(waiting)
-  try {
-    const normalized = normalize(await source.collect(surroundings.signal), surroundings.now())
-    const missing = order.names.find((wanted) => !normalized.bundle.names.includes(wanted))
-    if (missing === undefined) return normalized
-    throw new CertError('CA_REFUSED', `${order.ca.name} issued a certificate without ${missing}`, {
-      hint: 'it was not deployed; use another --ca',
-    })
-  } finally {
-    terminal.stop(waiting)
-  }
-}
-
-/** The stored certificate, where it is what is asked for and still has time. */
-const readStored = async (order: CertificateOrder, state: StateFolder, now: Date) => {
-  if (order.forceRenewal) return undefined
-  const store = new CertificateStore(state, order.name)
-  const record = await store.read()
-  const version = record?.current
-  if (record === undefined || version === undefined || !isSameOrder(order, record)) return undefined
-  if (renewalTime(new Date(version.notBefore), new Date(version.notAfter)) <= now) return undefined
-  const material = await store.readMaterial(version)
-  if (material === undefined) return undefined
-  try {
-    return { ...normalize({ ...material, name: order.name }, now), version }
-  } catch {
-    // Damaged on disk: a new one is the way out.
-    return undefined
-  }
-}
-
-/** A certificate of a test CA, or with another kind of key, is not what was asked for, whatever its names. */
-const isSameOrder = (order: CertificateOrder, { names, current }: CertificateRecord): boolean =>
-  [...order.names].sort().join() === [...names].sort().join() &&
-  current?.directory === order.ca.directory &&
-  current.keyType === order.keyType
-
-const recordOf = (order: CertificateOrder, asked: readonly AskedTarget[]) => ({
+const wantedOf = (order: CertificateOrder, asked: readonly AskedTarget[]): Wanted => ({
   name: order.name,
   names: order.names,
   issue: {
@@ -214,6 +130,55 @@ const recordOf = (order: CertificateOrder, asked: readonly AskedTarget[]) => ({
   },
   deploy: asked,
 })
+
+interface Work {
+  readonly state: StateFolder
+  readonly surroundings: Surroundings
+  readonly terminal: Terminal
+  /** In ms. */
+  readonly timeout: number
+  /** Told when nothing but the CA's own work is left: time to get the targets ready. */
+  readonly onProven: () => void
+}
+
+/** Our issuer, showing on the terminal how it gets on. */
+const shownSource = (order: CertificateOrder, { state, surroundings, terminal, timeout, onProven }: Work): Source => {
+  let last = performance.now()
+  const source = issuerSource({
+    ...order,
+    solver: createSolver(order.solver, surroundings.environment),
+    state,
+    timeout,
+    now: surroundings.now,
+    onProven,
+    onProgress: (what) => {
+      const now = performance.now()
+      const time = terminal.paint('dim', `(${Math.round(now - last)} ms)`)
+      terminal.progress(`${terminal.paint('green', '✓')} ${order.ca.name}: ${what} ${time}`)
+      last = now
+    },
+    trace: (line) => terminal.detail(line),
+  })
+  return {
+    collect: async (signal) => {
+      last = performance.now()
+      const waiting = `${order.ca.name}: issuing for ${order.names.join(', ')}`
+      terminal.start(waiting)
+      try {
+        return await source.collect(signal)
+      } finally {
+        terminal.stop(waiting)
+      }
+    },
+  }
+}
+
+const showNotDue = (terminal: Terminal, { notBefore, notAfter }: CertificateBundle): void => {
+  const due = renewalTime(notBefore, notAfter).toISOString().slice(0, 10)
+  terminal.progress(
+    `= the stored certificate is not due before ${due}: nothing is ordered (--force-renewal orders all the same)`,
+  )
+}
 
 const allowingOlder = ({ kind, settings }: AskedTarget): AskedTarget => ({
   kind,

@@ -83,8 +83,18 @@ export const issuerSource = (options: IssuerOptions): Source => ({
   },
 })
 
-/** What it takes to register an account; asked for before anything is sent. */
-const requireConsent = ({ agreeTos, ca, externalAccount }: IssuerOptions): void => {
+/**
+ * Refuses an order that would need a new account where it may not be registered. Looks at the state folder alone.
+ * @throws CertError TERMS_NOT_AGREED, USAGE
+ */
+export const requireAccount = async (options: Consent): Promise<void> => {
+  const known = await (await AccountStore.open(options.state, options.ca, options.email)).read()
+  if (known?.url === undefined) requireConsent(options)
+}
+
+type Consent = Pick<IssuerOptions, 'agreeTos' | 'ca' | 'email' | 'externalAccount' | 'state'>
+
+const requireConsent = ({ agreeTos, ca, externalAccount }: Consent): void => {
   if (!agreeTos) {
     throw new CertError(
       'TERMS_NOT_AGREED',
