@@ -3,6 +3,8 @@ import { inspect } from 'node:util'
 // Every secret of this process, so that `redact` can take each of them out of any text. It only ever grows: a secret
 // that is no longer used may still stand in the message of an error that is.
 const fragments = new Set<string>()
+// The longest first, since one secret can be the beginning of another; made when it is needed.
+let longestFirst: readonly string[] | undefined
 
 const keyBlock = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g
 
@@ -15,8 +17,9 @@ const remember = (text: string): void => {
   for (const line of (keys?.join('\n') ?? text).split(/\r?\n/)) {
     const piece = line.trim()
     if (piece.length < shortestFragment || piece.startsWith('-----')) continue
+    longestFirst = undefined
     fragments.add(piece)
-    fragments.add(encodeURIComponent(piece))
+    fragments.add(encodeURIComponent(piece.replace(/\p{Surrogate}/gu, '\ufffd')))
   }
 }
 
@@ -49,6 +52,7 @@ export class Secret {
 /** The text without any secret of this process in it: the last gate before anything is shown. */
 export const redact = (text: string): string => {
   let clean = text.replace(keyBlock, '[secret]')
-  for (const fragment of fragments) if (clean.includes(fragment)) clean = clean.replaceAll(fragment, '[secret]')
+  longestFirst ??= [...fragments].sort((a, b) => b.length - a.length)
+  for (const fragment of longestFirst) if (clean.includes(fragment)) clean = clean.replaceAll(fragment, '[secret]')
   return clean
 }

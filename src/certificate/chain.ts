@@ -16,10 +16,14 @@ const mostCertificates = 32
 
 /**
  * Orders `others` above `leaf` by their signatures. The order in which they were given is kept where it is a chain; so
- * a CA's choice between several ways to a root stands.
+ * a CA's choice between several ways to a root stands. Where there is a choice to be made, those still in force win.
  * @throws CertError CHAIN_BROKEN: one of them has nothing to do with the leaf
  */
-export const orderChain = (leaf: Certificate, others: readonly Certificate[]): Chain => {
+export const orderChain = (
+  leaf: Certificate,
+  others: readonly Certificate[],
+  isInForce: (one: Certificate) => boolean = () => true,
+): Chain => {
   if (others.length > mostCertificates) {
     throw new CertError('CHAIN_BROKEN', `${others.length} certificates were given beside the leaf`, {
       hint: 'give the leaf and its intermediates only, not a whole trust store',
@@ -33,7 +37,7 @@ export const orderChain = (leaf: Certificate, others: readonly Certificate[]): C
 
   const candidates = others.filter((one) => !one.issuedBy(one))
   const isChain = candidates.every((one, i) => above(candidates[i - 1] ?? leaf).includes(one))
-  const intermediates = isChain ? candidates : climb(leaf, candidates, above)
+  const intermediates = isChain ? candidates : climb(leaf, candidates, above, isInForce)
   return {
     intermediates,
     leftOut: candidates.filter((one) => !intermediates.includes(one)),
@@ -42,7 +46,8 @@ export const orderChain = (leaf: Certificate, others: readonly Certificate[]): C
 }
 
 const issued = (issuer: Certificate, one: Certificate): boolean =>
-  issuer !== one && issuer.isAuthority && one.issuedBy(issuer)
+  // Old roots are of version 1, which cannot say that they are authorities.
+  issuer !== one && (issuer.isAuthority || issuer.issuedBy(issuer)) && one.issuedBy(issuer)
 
 type Above = (one: Certificate) => readonly Certificate[]
 
@@ -57,14 +62,19 @@ const reachable = (from: readonly Certificate[], above: Above, without: Readonly
   return seen
 }
 
-/** Goes up from the leaf, at each fork the way that leaves the fewest certificates behind. */
-const climb = (leaf: Certificate, candidates: readonly Certificate[], above: Above): Certificate[] => {
+/** Goes up from the leaf, at each fork the way from which the most certificates can be reached. */
+const climb = (
+  leaf: Certificate,
+  candidates: readonly Certificate[],
+  above: Above,
+  isInForce: (one: Certificate) => boolean,
+): Certificate[] => {
   const path: Certificate[] = []
   for (;;) {
     const taken = new Set(path)
     const ways = above(path.at(-1) ?? leaf)
       .filter((one) => candidates.includes(one) && !taken.has(one))
-      .map((one) => ({ one, reach: reachable([one], above, taken).size }))
+      .map((one) => ({ one, reach: reachable([one], above, taken).size - (isInForce(one) ? 0 : mostCertificates) }))
     const best = ways.reduce<(typeof ways)[number] | undefined>(
       (most, way) => (most === undefined || way.reach > most.reach ? way : most),
       undefined,
@@ -83,7 +93,7 @@ const unconnected = (leaf: Certificate, foreign: Certificate): CertError => {
       hint:
         foreign.names.length > 0 && !foreign.isAuthority
           ? 'it is another server certificate: give the files of one certificate only'
-          : `an intermediate between the two is missing, or it belongs to another certificate; the leaf was issued by ${leaf.issuer}`,
+          : `an intermediate between the two is missing, or it belongs to another certificate; the leaf was issued by ${leaf.issuer || 'somebody without a name'}`,
     },
   )
 }

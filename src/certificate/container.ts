@@ -24,12 +24,14 @@ export const decodeText = (bytes: Buffer): string => {
  */
 export const refuseBinary = (text: string): void => {
   const bytes = Buffer.from(text, 'latin1')
-  const outer = readElement(bytes, 0)
+  // PKCS#7 and PKCS#12 come as BER too, whose outermost length is left open.
+  const isOpen = bytes[0] === tags.sequence && bytes[1] === 0x80
+  const outer = isOpen ? { tag: tags.sequence, start: 2, end: bytes.length } : readElement(bytes, 0)
   if (outer === undefined || outer.tag !== tags.sequence) return
   const inside = readChildren(bytes, outer)
   const [first, second, third] = inside.map((element) => element.tag)
   if (first === tags.oid) refuse('INPUT_IS_PKCS7', 'PKCS#7 (DER)', pkcs7('-inform DER '))
-  if (first === tags.integer && second === tags.sequence && bytes[(inside[0]?.end ?? 0) - 1] === 3) {
+  if (first === tags.integer && bytes[(inside[0]?.end ?? 0) - 1] === 3) {
     refuse('INPUT_IS_PKCS12', 'PKCS#12', 'openssl pkcs12 -in FILE -nodes -out certificate-and-key.pem')
   }
   if (first === tags.integer) refuse('INPUT_IS_DER', 'a private key in DER', der('pkey'))

@@ -21,6 +21,8 @@ export const readElement = (bytes: Uint8Array, offset: number): Element | undefi
     length = 0
     for (let i = 0; i < count; i++) length = length * 256 + (bytes[start + i] ?? 0)
     start += count
+    // Longer than it need be is BER as well.
+    if (length < 0x80 || length < 256 ** (count - 1)) return undefined
   }
   const end = start + length
   return end > bytes.length ? undefined : { tag, start, end }

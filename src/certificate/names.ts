@@ -4,6 +4,9 @@ import { domainToASCII } from 'node:url'
 /** One label of a DNS name; `_` is not a host name's, but stands in certificates all the same. */
 const label = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/
 
+// `domainToASCII` parses the host of a URL: what ends one there would be cut off, and `%61` decoded.
+const notInHosts = /[\s\p{Cc}/?#\\%]/u
+
 /**
  * A host name, wildcard or IP address as certificates spell it: A-labels (IDNA), lower case, without a final dot; an
  * IPv6 address in its short form. Undefined if it is none of these.
@@ -11,6 +14,7 @@ const label = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/
 export const canonicalName = (name: string): string | undefined => {
   const address = canonicalAddress(name)
   if (address !== undefined) return address
+  if (notInHosts.test(name)) return undefined
   const wildcard = name.startsWith('*.')
   const host = domainToASCII((wildcard ? name.slice(2) : name).replace(/\.$/, ''))
   // A name of nothing but numbers is read as an IPv4 address by some and as a host by others: nobody issues for it.
@@ -37,8 +41,8 @@ export const covers = (names: readonly string[], host: string): boolean => {
   if (wanted === undefined) return false
   const known = new Set(names.map(canonicalName))
   if (known.has(wanted)) return true
-  const dot = wanted.indexOf('.')
-  return isIP(wanted) === 0 && !isWildcard(wanted) && dot > 0 && known.has(`*${wanted.slice(dot)}`)
+  // An address has no wildcard above it: `*.0.0.1` is no name.
+  return known.has(`*${wanted.slice(wanted.indexOf('.'))}`)
 }
 
 /** Why `host` is not covered, as a sentence for a hint: the wildcard rule where it is the cause. */
@@ -60,15 +64,16 @@ export const whyUncovered = (names: readonly string[], host: string): string => 
  * `odd` are the DNS and IP entries that no client can match.
  */
 export const readAlternativeNames = (text: string | undefined): { names: string[]; odd: string[] } => {
-  const names: string[] = []
+  const names = new Set<string>()
   const odd: string[] = []
   for (const [, kind, value = ''] of (text ?? '').matchAll(
     /(DNS|IP Address|[^:,]+):("(?:[^"\\]+|\\.)*"|[^,]*)(?:, |$)/g,
   )) {
     if (kind !== 'DNS' && kind !== 'IP Address') continue
-    const name = value.startsWith('"') ? undefined : canonicalName(value)
+    // Clients match neither a quoted value nor one with a final dot.
+    const name = value.startsWith('"') || value.endsWith('.') ? undefined : canonicalName(value)
     if (name === undefined || (kind === 'DNS') !== (isIP(name) === 0)) odd.push(value)
-    else if (!names.includes(name)) names.push(name)
+    else names.add(name)
   }
-  return { names, odd }
+  return { names: [...names], odd }
 }

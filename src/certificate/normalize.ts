@@ -37,6 +37,7 @@ export const normalize = (material: IssuedMaterial, now: Date): Normalized => {
   const chain = orderChain(
     leaf,
     certificates.filter((one) => one !== leaf),
+    (one) => one.notAfter.getTime() > now.getTime(),
   )
   const pem = (one: Certificate) => writePem('CERTIFICATE', one.der)
   const bundle: CertificateBundle = {
@@ -79,7 +80,11 @@ const readBlocks = (text: string): PemBlock[] => {
 }
 
 const findKey = (blocks: readonly PemBlock[]): KeyObject => {
-  const keys = blocks.map(readPrivateKey)
+  // The same key a thousand times over is proven once.
+  const distinct = new Map(
+    blocks.map((block) => [`${block.label} ${block.encrypted} ${block.der.toString('base64')}`, block]),
+  )
+  const keys = [...distinct.values()].map(readPrivateKey)
   const [key, ...others] = keys
   if (key === undefined) {
     throw new CertError('KEY_MISSING', 'there is no private key in the input', {
@@ -115,7 +120,10 @@ const findLeaf = (certificates: readonly Certificate[], key: KeyObject): Certifi
   if (leaf !== undefined && leaves.length === 1) return leaf
   if (leaf !== undefined) {
     throw new CertError('LEAF_AMBIGUOUS', `${leaves.length} different certificates belong to this private key`, {
-      hint: `give the one that is to be served: ${leaves.map((one) => `serial ${one.serial} (until ${day(one.notAfter)})`).join(', ')}`,
+      hint: `give the one that is to be served: ${leaves
+        .slice(0, 5)
+        .map((one) => `serial ${one.serial} (until ${day(one.notAfter)})`)
+        .join(', ')}`,
     })
   }
   const [authority] = mine
@@ -130,7 +138,7 @@ const findLeaf = (certificates: readonly Certificate[], key: KeyObject): Certifi
   }
   const [first] = certificates
   throw new CertError('KEY_MISMATCH', 'the private key belongs to none of the certificates', {
-    hint: `give the key that was made for ${first?.names.join(', ') || first?.subject || 'the certificate'}; after a renewal, both files must be of the same one`,
+    hint: `give the key that was made for ${first?.names.slice(0, 5).join(', ') || first?.subject || 'the certificate'}; after a renewal, both files must be of the same one`,
   })
 }
 
@@ -157,7 +165,7 @@ const requireInForce = (leaf: Certificate, now: Date): void => {
 
 const oddities = (leaf: Certificate, chain: Chain, now: Date): string[] => {
   const warnings: string[] = []
-  if (chain.intermediates.length === 0 && !chain.rootGiven && leaf.issuer !== leaf.subject) {
+  if (chain.intermediates.length === 0 && !chain.rootGiven && !leaf.issuedBy(leaf)) {
     warnings.push(
       `no intermediate certificates were given: unless ${leaf.issuer || 'the issuer'} is a root that clients trust, they will refuse the certificate`,
     )

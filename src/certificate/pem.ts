@@ -58,7 +58,7 @@ const readBody = (body: string, label: string, line: number): PemBlock => {
     label,
     line,
     der: Buffer.from(base64, 'base64'),
-    encrypted: /^\s*Proc-Type:\s*4\s*,\s*ENCRYPTED/im.test(body.slice(0, headerEnd)),
+    encrypted: /^[ \t]*Proc-Type:[ \t]*4[ \t]*,[ \t]*ENCRYPTED/im.test(body.slice(0, headerEnd)),
   }
 }
 

@@ -6,6 +6,9 @@ import type { PemBlock } from './pem.js'
 
 const curves: Readonly<Record<string, string>> = { prime256v1: 'P-256', secp384r1: 'P-384', secp521r1: 'P-521' }
 
+// In bits. OpenSSL verifies nothing with longer ones, and proving one would take minutes.
+const longestRsa = 16_384
+
 export const isKeyLabel = (label: string): boolean => label.endsWith('PRIVATE KEY')
 
 /**
@@ -56,10 +59,11 @@ const parse = (block: PemBlock, where: string): KeyObject => {
 export const keyType = (key: KeyObject): string => {
   const details = key.asymmetricKeyDetails
   const curve = curves[details?.namedCurve ?? '']
-  if (key.asymmetricKeyType === 'rsa') return `RSA ${details?.modulusLength}`
+  if (key.asymmetricKeyType === 'rsa' && (details?.modulusLength ?? 0) <= longestRsa)
+    return `RSA ${details?.modulusLength}`
   if (key.asymmetricKeyType === 'ec' && curve !== undefined) return `EC ${curve}`
   if (key.asymmetricKeyType === 'ed25519') return 'Ed25519'
-  const kind = [key.asymmetricKeyType, details?.namedCurve].filter(Boolean).join(' ')
+  const kind = [key.asymmetricKeyType, details?.namedCurve].filter(Boolean).join(' ') || 'unknown'
   throw new CertError('KEY_UNSUPPORTED', `the private key is of a kind that is not served anywhere (${kind})`, {
     hint: 'RSA, EC (P-256, P-384, P-521) and Ed25519 keys are taken',
   })

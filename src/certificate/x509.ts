@@ -38,14 +38,14 @@ export const readCertificate = (der: Buffer, where: string): Certificate => {
     issuer: oneLine(x509.issuer),
     names: alternative.names,
     oddNames: alternative.odd,
-    commonName: /^CN=(.+)$/m.exec(x509.subject ?? '')?.[1],
+    commonName: /(?:^|, )CN=((?:[^,\\]|\\.)+)/.exec(oneLine(x509.subject))?.[1],
     notBefore: readDate(x509.validFrom, where),
     notAfter: readDate(x509.validTo, where),
     serial: x509.serialNumber,
     fingerprint: { sha1: plainHex(x509.fingerprint), sha256: plainHex(x509.fingerprint256) },
     isAuthority: x509.ca,
     publicKey: x509.publicKey,
-    issuedBy: (issuer) => certificate.issuer === issuer.subject && isSignedWith(x509, issuer.publicKey),
+    issuedBy: (issuer) => folded(certificate.issuer) === folded(issuer.subject) && x509.verify(issuer.publicKey),
     hasKey: (privateKey) => x509.checkPrivateKey(privateKey),
   }
   return certificate
@@ -79,15 +79,6 @@ const readDate = (text: string, where: string): Date => {
   return date
 }
 
-const isSignedWith = (x509: X509Certificate, key: KeyObject): boolean => {
-  try {
-    return x509.verify(key)
-  } catch {
-    // A key of another kind than the signature's: not the signer.
-    return false
-  }
-}
-
 const plainHex = (fingerprint: string): string => fingerprint.replaceAll(':', '').toLowerCase()
 
 const oneLine = (name: string | undefined): string =>
@@ -96,6 +87,13 @@ const oneLine = (name: string | undefined): string =>
     .filter((part) => part !== '')
     .reverse()
     .join(', ')
+    .replace(unprintable, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`)
+
+// OpenSSL escapes C0 alone; a terminal obeys C1 as well, and lets itself be turned round.
+const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
+/** Neither case nor the amount of white space tells two names apart (RFC 5280, 7.1). */
+const folded = (name: string): string => name.toLowerCase().replace(/\s+/g, ' ')
 
 /** The first certificate in a PEM text; undefined where there is none that can be read. */
 export const firstCertificate = (text: string): Certificate | undefined => {
