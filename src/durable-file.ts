@@ -1,5 +1,6 @@
-import { randomBytes } from 'node:crypto'
-import { link, mkdir, open, rename, unlink } from 'node:fs/promises'
+import { createHash, randomBytes } from 'node:crypto'
+import { link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { systemCode } from './errors.js'
 
@@ -24,6 +25,8 @@ export const createDurably = async (
   content: string,
   modes: FileModes = {},
 ): Promise<'written' | 'exists'> => {
+  // The usual case of a repeat: not even a temporary file, whose coming and going others may be watching.
+  if (await isThere(path)) return 'exists'
   let result: 'written' | 'exists' = 'written'
   await throughTemporary(path, content, modes, async (temporary) => {
     try {
@@ -36,6 +39,15 @@ export const createDurably = async (
     await unlink(temporary)
   })
   return result
+}
+
+const isThere = async (path: string): Promise<boolean> => {
+  try {
+    await lstat(path)
+    return true
+  } catch {
+    return false
+  }
 }
 
 const throughTemporary = async (
@@ -62,9 +74,31 @@ const throughTemporary = async (
   await syncFolder(dirname(path))
 }
 
+const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8)
+
 /** A name that no other process uses, and that no listing of ours takes for a real one. */
 export const temporaryBeside = (path: string): string =>
-  join(dirname(path), `.tmp-${process.pid}-${randomBytes(6).toString('hex')}`)
+  join(dirname(path), `.tmp-${host}-${process.pid}-${randomBytes(6).toString('hex')}`)
+
+/** Removes what processes of this machine left in the folder that were killed while writing: it can hold keys. */
+export const sweepTemporaries = async (folder: string): Promise<void> => {
+  const names = await readdir(folder).catch(() => [])
+  const left = names.filter((name) => {
+    const [, itsHost, pid] = /^\.tmp-([0-9a-f]{8})-(\d+)-/.exec(name) ?? []
+    return itsHost === host && !isRunning(Number(pid))
+  })
+  await Promise.all(left.map((name) => unlink(join(folder, name)).catch(() => undefined)))
+}
+
+/** Is there a process of this id on this machine? */
+export const isRunning = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return systemCode(error) === 'EPERM'
+  }
+}
 
 /** Makes a rename, link or removal in the folder last. */
 export const syncFolder = async (folder: string): Promise<void> => {

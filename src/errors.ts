@@ -80,7 +80,11 @@ export class CertError extends Error {
   readonly retryAfter: number | undefined
 
   constructor(code: ErrorCode, message: string, options: CertErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    super(
+      // What users and vendors wrote may hold line breaks and escape sequences.
+      message.replace(/\p{Cc}+/gu, ' '),
+      options.cause === undefined ? undefined : { cause: options.cause },
+    )
     this.code = code
     this.hint = options.hint
     this.vendor = options.vendor

@@ -21,6 +21,9 @@ export interface HttpResponse {
 /** What clouds and CAs answer is small; more than this is something else, in bytes. */
 export const largestAnswer = 8 * 1024 * 1024
 
+// To one place; more requests than that wait for each other.
+const mostSockets = 16
+
 /**
  * Requests over connections that stay open, and that can be opened before there is anything to say: by the time the
  * first request is ready, the handshake is over.
@@ -34,7 +37,7 @@ export class HttpConnections {
   constructor(ca?: string) {
     this.#ca = ca
     const early = (key: string): Socket | undefined => this.#takeEarly(key)
-    const options = { keepAlive: true, noDelay: true, lookup: lookupLocalhost }
+    const options = { keepAlive: true, noDelay: true, maxSockets: mostSockets, lookup: lookupLocalhost }
     this.#agents = {
       'http:': new http.Agent(options),
       'https:': new https.Agent({ ...options, ...(ca !== undefined && { ca }) }),

@@ -9,8 +9,10 @@ export interface PatienceOptions {
   readonly onRetry?: ((error: CertError, pause: number) => void) | undefined
 }
 
-// One attempt gets at most this long, in ms, so that a connection that went silent leaves time for another.
+// One attempt gets at most a third of the time, and no longer than this, in ms, so that a connection that went silent
+// leaves time for another.
 const longestAttempt = 20_000
+const shortestAttempt = 1000
 const firstPause = 200
 const longestPause = 20_000
 // A name that does not resolve is mostly a typing error; a resolver that is down recovers in the sync after this.
@@ -26,22 +28,45 @@ export const patiently = async <T>(
   { timeout, signal, onRetry }: PatienceOptions,
 ): Promise<T> => {
   const deadline = performance.now() + timeout
+  const longest = Math.min(longestAttempt, Math.max(shortestAttempt, timeout / 3))
   for (let tries = 1; ; tries++) {
     const left = deadline - performance.now()
     try {
-      return await attempt(AbortSignal.any([signal, AbortSignal.timeout(Math.max(1, Math.min(left, longestAttempt)))]))
+      return await withDeadline(Math.min(left, longest), signal, attempt)
     } catch (error) {
       if (signal.aborted) throw interrupted()
       if (!(error instanceof CertError) || !error.passing) throw error
       if (systemCode(error.cause) === 'ENOTFOUND' && tries >= lookupsBeforeGivingUp) throw error
       const ceiling = Math.min(longestPause, firstPause * 2 ** (tries - 1))
-      const pause = error.retryAfter ?? Math.random() * ceiling
+      const pause = Math.max(error.retryAfter ?? 0, Math.random() * ceiling)
       if (performance.now() + pause >= deadline) throw error
       onRetry?.(error, pause)
       await sleep(pause, undefined, { signal }).catch(() => {
         throw interrupted()
       })
     }
+  }
+}
+
+/**
+ * Runs `work` with a signal that aborts with `signal`, or with a TimeoutError after `limit` ms. `AbortSignal.any` over an
+ * `AbortSignal.timeout` is no substitute: the garbage collector takes the latter away, and then it never fires.
+ */
+export const withDeadline = async <T>(
+  limit: number,
+  signal: AbortSignal,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> => {
+  const both = new AbortController()
+  const abort = () => both.abort(signal.reason)
+  if (signal.aborted) abort()
+  signal.addEventListener('abort', abort, { once: true })
+  const timer = setTimeout(() => both.abort(new DOMException('no answer in time', 'TimeoutError')), Math.max(1, limit))
+  try {
+    return await work(both.signal)
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', abort)
   }
 }
 

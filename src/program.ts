@@ -1,4 +1,5 @@
 import { CertError } from './errors.js'
+import { interrupted } from './patience.js'
 
 export interface ProgramOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
@@ -16,30 +17,54 @@ export interface ProgramOptions {
 export const runProgram = async (words: readonly string[], options: ProgramOptions): Promise<string> => {
   const { execa } = await import('execa')
   const [file = '', ...rest] = words
-  const result = await execa(file, rest, {
+  const running = execa(file, rest, {
+    // In a group of its own, so that what it started ends with it.
+    detached: true,
     env: { ...options.environment },
     extendEnv: false,
     stdin: 'ignore',
-    timeout: options.timeout,
-    cancelSignal: options.signal,
     reject: false,
-    // A program that was told to end and does not is killed.
-    forceKillAfterDelay: 5000,
+    // Would end this process on Ctrl-C before it has cleaned up: `signal` does what is needed.
+    cleanup: false,
   })
+  let timedOut = false
+  let killing: NodeJS.Timeout | undefined
+  const end = () => {
+    endGroup(running.pid, 'SIGTERM')
+    // What was told to end and does not is killed.
+    killing ??= setTimeout(() => endGroup(running.pid, 'SIGKILL'), 5000)
+  }
+  const timer = setTimeout(() => {
+    timedOut = true
+    end()
+  }, options.timeout)
+  if (options.signal.aborted) end()
+  options.signal.addEventListener('abort', end, { once: true })
+  const result = await running
+  clearTimeout(timer)
+  clearTimeout(killing)
+  options.signal.removeEventListener('abort', end)
+  if (options.signal.aborted) throw interrupted()
   if (!result.failed) return result.stdout
-  const how = result.timedOut
+  const how = timedOut
     ? `did not end within ${Math.round(options.timeout / 1000)} s`
-    : result.isCanceled
-      ? 'was interrupted'
-      : result.exitCode !== undefined
-        ? `ended with status ${result.exitCode}`
-        : result.signal !== undefined
-          ? `was ended by ${result.signal}`
-          : `cannot be started (${result.code ?? 'unknown reason'})`
+    : result.exitCode !== undefined
+      ? `ended with status ${result.exitCode}`
+      : result.signal !== undefined
+        ? `was ended by ${result.signal}`
+        : `cannot be started (${result.code ?? 'unknown reason'})`
   const said = lastLine(result.stderr ?? '') || lastLine(result.stdout ?? '')
   throw new CertError('PROGRAM_FAILED', `${file} ${how}${said === '' ? '' : `: ${said}`}`, {
     hint: 'run it by hand with the same environment to see why',
   })
+}
+
+const endGroup = (pid: number | undefined, signal: NodeJS.Signals): void => {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal)
+  } catch {
+    // It has ended.
+  }
 }
 
 const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.trim().slice(0, 300) ?? ''
@@ -52,8 +77,8 @@ const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.trim(
 export const splitWords = (command: string, flag: string): string[] => {
   const words: string[] = []
   const pattern = /\s*((?:[^\s"'\\]|\\[\s\S]|"(?:[^"\\]|\\[\s\S])*"|'[^']*')+)/y
-  const text = command.trimEnd()
-  while (pattern.lastIndex < text.length) {
+  const text = command
+  while (/\S/.test(text.slice(pattern.lastIndex))) {
     const match = pattern.exec(text)
     if (match === null) {
       throw new CertError('USAGE', `--${flag} has a quote without its end`, {

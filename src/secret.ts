@@ -11,12 +11,12 @@ const keyBlock = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0
 // Shorter pieces than this would blank out innocent words, and give nothing away by themselves.
 const shortestFragment = 8
 
-const remember = (text: string): void => {
+const remember = (text: string, isSecret: (piece: string) => boolean): void => {
   // Material as found can hold certificates and remarks beside the key; only the key is to be blanked out.
   const keys = text.match(keyBlock)
   for (const line of (keys?.join('\n') ?? text).split(/\r?\n/)) {
     const piece = line.trim()
-    if (piece.length < shortestFragment || piece.startsWith('-----')) continue
+    if (piece.length < shortestFragment || piece.startsWith('-----') || (keys === null && !isSecret(piece))) continue
     longestFirst = undefined
     fragments.add(piece)
     fragments.add(encodeURIComponent(piece.replace(/\p{Surrogate}/gu, '\ufffd')))
@@ -27,9 +27,14 @@ const remember = (text: string): void => {
 export class Secret {
   readonly #text: string
 
-  constructor(text: string) {
+  constructor(text: string, isSecret: (piece: string) => boolean = () => true) {
     this.#text = text
-    remember(text)
+    remember(text, isSecret)
+  }
+
+  /** A file that should hold a key: the words of one that was given by mistake do not blank out our own. */
+  static material(text: string): Secret {
+    return new Secret(text, (line) => /^[A-Za-z0-9+/=]{20,}$/.test(line))
   }
 
   reveal(): string {

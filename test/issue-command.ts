@@ -1,5 +1,5 @@
 // Runs `acme-oss issue-and-deploy` in a place of its own, and keeps an eye on all that it ever prints.
-import { type KeyObject, X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -127,7 +127,7 @@ export const namesOf = (certificate: X509Certificate | undefined): string[] =>
     .sort()
 
 /** Does each vouch for the one before it, and the root for the last? */
-export const leadsTo = (chain: readonly X509Certificate[], rootPem: string): boolean => {
+const leadsTo = (chain: readonly X509Certificate[], rootPem: string): boolean => {
   const whole = [...chain, new X509Certificate(rootPem)]
   return whole.slice(0, -1).every((one, i) => {
     const above = whole[i + 1]
@@ -135,8 +135,20 @@ export const leadsTo = (chain: readonly X509Certificate[], rootPem: string): boo
   })
 }
 
-export const isKeyOf = (key: KeyObject, certificate: X509Certificate | undefined): boolean =>
-  certificate?.checkPrivateKey(key) === true
+/** Is what lies in `latest/` whole, for these names, with its key, and vouched for by the CA? */
+export const isServable = async (
+  t: Test,
+  pebble: Pebble,
+  place: Workplace,
+  names: readonly string[],
+): Promise<void> => {
+  const chain = certificatesIn(place.object('latest/fullchain.pem'))
+  const [leaf] = chain
+  t.same(namesOf(leaf), [...names].sort(), 'its names are those that were asked for')
+  t.ok(leaf?.checkPrivateKey(createPrivateKey(place.object('latest/privkey.pem'))), 'the key is its key')
+  t.ok(leadsTo(chain, await pebble.rootPem()), 'the chain leads to the root')
+  t.equal(place.object('latest/cert.pem') + place.object('latest/chain.pem'), place.object('latest/fullchain.pem'))
+}
 
 /** Every file below a folder with its mode, and every folder with a slash behind it: `accounts/ 700`. */
 export const modesBelow = (folder: string): string[] =>
@@ -166,10 +178,17 @@ const remember = ({ stdout, stderr }: RunResult, state: string): void => {
   printed.push(stdout, stderr)
   if (!existsSync(state)) return
   for (const name of readdirSync(state, { recursive: true, encoding: 'utf8' })) {
-    const file = join(state, name)
-    if (!statSync(file).isFile()) continue
-    const keys = readFileSync(file, 'utf8').match(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+?-----END/g) ?? []
+    const keys = textOf(join(state, name)).match(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+?-----END/g) ?? []
     for (const key of keys) neverPrint(key.replace(/-----[^-]+-----|-----END|\\n|\s/g, ''))
+  }
+}
+
+/** Nothing where it is a folder, or has gone since: another run may be under way. */
+const textOf = (file: string): string => {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
   }
 }
 

@@ -20,10 +20,11 @@ type Environment = Readonly<Record<string, string | undefined>>
  * @throws CertError CREDENTIALS_MISSING, when asked
  */
 export const defaultCredentials = (environment: Environment): CredentialSource => {
-  const id = environment['ALIBABA_CLOUD_ACCESS_KEY_ID']
-  const secret = environment['ALIBABA_CLOUD_ACCESS_KEY_SECRET']
+  // Files that secrets are mounted from end in a line feed.
+  const id = environment['ALIBABA_CLOUD_ACCESS_KEY_ID']?.trim()
+  const secret = environment['ALIBABA_CLOUD_ACCESS_KEY_SECRET']?.trim()
   if (!id || !secret) return defaultChain()
-  const credentials = toCredentials(id, secret, environment['ALIBABA_CLOUD_SECURITY_TOKEN'])
+  const credentials = toCredentials(id, secret, environment['ALIBABA_CLOUD_SECURITY_TOKEN']?.trim())
   return async () => credentials
 }
 
@@ -37,7 +38,7 @@ const toCredentials = (id: string, secret: string, token: string | undefined): C
 const defaultChain = (): CredentialSource => {
   let chain: Promise<{ getCredential(): Promise<ChainAnswer> }> | undefined
   let last: Credentials | undefined
-  return async () => {
+  const ask = async (): Promise<Credentials> => {
     chain ??= import('@alicloud/credentials').then(({ default: module }) => new module.default())
     try {
       const answer = await (await chain).getCredential()
@@ -53,6 +54,14 @@ const defaultChain = (): CredentialSource => {
       chain = undefined
       throw missing()
     }
+  }
+  // While it looks for the provider that answers, the SDK's chain must not be asked again: it would fail.
+  let asking: Promise<Credentials> | undefined
+  return () => {
+    asking ??= ask().finally(() => {
+      asking = undefined
+    })
+    return asking
   }
 }
 

@@ -89,7 +89,7 @@ const parseUrl = (text: string): URL | undefined => {
   }
 }
 
-const withoutUserInfo = (text: string): string => text.replace(/\/\/[^/@]*@/, '//')
+const withoutUserInfo = (text: string): string => text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1')
 
 /** `oss-cn-hangzhou` (as OSS spells it) and `cn-hangzhou` (as the rest of Alibaba Cloud does) are the same. */
 export const regionId = (text: string): string => {

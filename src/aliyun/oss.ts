@@ -7,7 +7,7 @@ import { version } from '../version.js'
 import type { CredentialSource, Credentials } from './credentials.js'
 import type { OssEndpoint } from './endpoint.js'
 import { hostOf, type OssRequest, originOf, signRequest } from './oss-request.js'
-import { type Attempted, explainRefusal, explainSilence, type Refusal } from './refusal.js'
+import { type Attempted, explainRefusal, explainSilence, explainStranger, type Refusal } from './refusal.js'
 
 export interface OssBucketOptions {
   readonly bucket: string
@@ -97,7 +97,15 @@ export class OssBucket implements ObjectStore {
       const attempted = this.#attempt('reading the configuration of', action)
       return look(async () =>
         (await this.#call({ method: 'GET', subresource, attempted }, signal)).body.toString('utf8'),
-      )
+      ).catch((error: unknown) => {
+        // The bucket's own endpoint may be out of reach where the bound domain is not. Where the two are one, what is
+        // down now is asked again rather than taken for an answer.
+        const isElsewhere = this.#options.bucketEndpoint.url.origin !== this.#options.endpoint.url.origin
+        if (isElsewhere && error instanceof CertError && error.code === 'CLOUD_UNAVAILABLE') {
+          return { status: 'refused' } as const
+        }
+        throw error
+      })
     }
     const [acl, policy] = await Promise.all([
       ask('acl', 'oss:GetBucketAcl'),
@@ -151,9 +159,15 @@ export class OssBucket implements ObjectStore {
       `${call.method} ${url} ${answer.status} in ${took} ms (${answer.headers['x-oss-request-id'] ?? 'no request id'})`,
     )
     if (answer.status < 200 || answer.status > 299) throw explainRefusal(readRefusal(answer), call.attempted)
+    if (isStranger(call.method, answer)) throw explainStranger(call.attempted, originOf(bucket, endpoint).host)
     return answer
   }
 }
+
+/** A portal that shows its own page instead of an answer has stored nothing. */
+const isStranger = (method: string, { headers, body }: HttpResponse): boolean =>
+  !Object.keys(headers).some((name) => name.startsWith('x-oss-')) &&
+  (method === 'PUT' ? body.length > 0 : /html/i.test(headers['content-type'] ?? ''))
 
 const vendorCode = (error: unknown): string | undefined => (error instanceof CertError ? error.vendor?.code : undefined)
 
@@ -162,9 +176,9 @@ const look = async <T>(read: () => Promise<T>): Promise<Look<T>> => {
   try {
     return { status: 'found', value: await read() }
   } catch (error) {
-    const code = vendorCode(error)
-    if (code === 'NoSuchKey') return { status: 'absent' }
-    if (code === 'AccessDenied') return { status: 'refused' }
+    if (vendorCode(error) === 'NoSuchKey') return { status: 'absent' }
+    // Not only a missing right: an object in cold storage, a service that lacks the call.
+    if (error instanceof CertError && error.code === 'CLOUD_REFUSED') return { status: 'refused' }
     throw error
   }
 }

@@ -53,7 +53,9 @@ const hintFor = (refusal: Refusal, attempted: Attempted): string => {
   if (isPassing(refusal)) return 'nothing is wrong on this side; it is tried again'
   if (refusal.endpoint)
     return `the bucket is at ${refusal.endpoint}: give its region with --region, or --endpoint https://${refusal.endpoint}`
-  const hint = hints[refusal.code]
+  if (refusal.code === '')
+    return 'this is not an answer of OSS: check the endpoint, and what lies between (a proxy, a CDN)'
+  const hint = Object.hasOwn(hints, refusal.code) ? hints[refusal.code] : undefined
   return hint === undefined
     ? `look the code up at https://api.aliyun.com/troubleshoot?q=${encodeURIComponent(refusal.code)}`
     : hint(attempted)
@@ -98,3 +100,10 @@ export const explainSilence = (error: unknown, attempted: Attempted, host: strin
         : `check that this machine reaches ${host}; it is tried again`,
   })
 }
+
+/** Success that OSS knows nothing of: somebody else has answered in its place. */
+export const explainStranger = (attempted: Attempted, host: string): CertError =>
+  new CertError('CLOUD_UNAVAILABLE', `${attempted.doing}: ${host} answered, but the answer is not one of OSS`, {
+    passing: true,
+    hint: 'check the endpoint, and what lies between (a proxy, a CDN, a portal)',
+  })

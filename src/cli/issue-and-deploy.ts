@@ -150,12 +150,15 @@ const shownSource = (order: CertificateOrder, { state, surroundings, terminal, t
     state,
     timeout,
     now: surroundings.now,
-    onProven,
-    onProgress: (what) => {
-      const now = performance.now()
-      const time = terminal.paint('dim', `(${Math.round(now - last)} ms)`)
-      terminal.progress(`${terminal.paint('green', '✓')} ${order.ca.name}: ${what} ${time}`)
-      last = now
+    observer: {
+      progress: (what) => {
+        const now = performance.now()
+        const time = terminal.paint('dim', `(${Math.round(now - last)} ms)`)
+        terminal.progress(`${terminal.paint('green', '✓')} ${order.ca.name}: ${what} ${time}`)
+        last = now
+      },
+      warning: (what) => terminal.warning(what),
+      proven: onProven,
     },
     trace: (line) => terminal.detail(line),
   })

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { CertError } from '../errors.js'
 import { findCa } from '../issuer/ca.js'
 import { keyTypes } from '../issuer/certificate-key.js'
@@ -93,12 +94,21 @@ export const caBundle = async (values: IssuerValues): Promise<string | undefined
   const file = values['ca-bundle']
   if (file === undefined) return undefined
   const pem = await readTextFile(file)
-  if (!pem.includes('-----BEGIN CERTIFICATE-----')) {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? []
+  if (blocks.length === 0 || !blocks.every(isCertificate)) {
     throw new CertError('USAGE', `${file} holds no certificate`, {
       hint: 'give PEM (BEGIN CERTIFICATE) with --ca-bundle',
     })
   }
   return pem
+}
+
+const isCertificate = (block: string): boolean => {
+  try {
+    return new X509Certificate(block).raw.length > 0
+  } catch {
+    return false
+  }
 }
 
 export const chosenCa = (values: IssuerValues) => findCa(values.ca ?? 'letsencrypt')

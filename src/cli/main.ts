@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setMaxListeners } from 'node:events'
 import { homedir } from 'node:os'
 import process from 'node:process'
 import { CertError, isInputError, toCertError } from '../errors.js'
@@ -71,7 +72,7 @@ const unknownCommand = async (name: string): Promise<CertError> => {
 
 const report = async (thrown: unknown, words: readonly string[], surroundings: Surroundings): Promise<number> => {
   const error = toCertError(thrown)
-  if (words.some((word) => /^--json(=true)?$/.test(word)) || isOn(surroundings.environment['ACME_OSS_JSON'])) {
+  if (wantsJson(words, surroundings.environment)) {
     const { errorJson, printJson } = await import('./json.js')
     const result = {
       schema: 'acme-oss/1',
@@ -95,6 +96,12 @@ const report = async (thrown: unknown, words: readonly string[], surroundings: S
   return isInputError(error) ? exitCodes.refused : exitCodes.failed
 }
 
+/** As the command would have read it, had it come to that. */
+const wantsJson = (words: readonly string[], environment: Surroundings['environment']): boolean => {
+  const given = words.findLast((word) => word === '--json' || word.startsWith('--json='))
+  return isOn(given === undefined ? environment['ACME_OSS_JSON'] : given.slice('--json='.length) || 'on')
+}
+
 const isOn = (value: string | undefined): boolean => /^(1|true|yes|on)$/i.test(value ?? '')
 
 const words = process.argv.slice(2)
@@ -110,6 +117,8 @@ const surroundings: Surroundings = {
   now: () => new Date(),
   signal: interruption.signal,
 }
+// Every request under way listens to it.
+setMaxListeners(0, interruption.signal)
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
   // The second one is left to do what it does by itself: end the process at once.
   process.once(name, () => interruption.abort())

@@ -29,16 +29,23 @@ export const parseCommand = async <F extends Flags>(
     .showHelpOnFail(false)
     .strict()
     .fail((message, error) => {
-      throw usageError(message || error.message, command)
+      throw usageError(message || error.message, command, words)
     })
   for (const [name, flag] of Object.entries(command.flags)) parser.option(name, optionOf(flag))
-  const parsed = await parser.parseAsync([...words])
+  const parsed = await parser.parseAsync(words.map((word) => plainSwitch(word, command)))
   const values = Object.entries(command.flags).map(([name, flag]) => {
     const given = givenWords(parsed[name])
     return [name, flag.read(given.length > 0 ? given : fromEnvironment(flag, name, environment), name)]
   })
   // Every name of `flags` is there, each read by its own flag.
   return Object.fromEntries(values) as Values<F>
+}
+
+/** yargs takes `--dry-run=1` for false: a switch's value is read here, where whatever is not on or off is refused. */
+const plainSwitch = (word: string, { flags }: Command<Flags>): string => {
+  const [, name = '', value = ''] = /^--([^=]+)=([\s\S]*)$/.exec(word) ?? []
+  const flag = Object.hasOwn(flags, name) ? flags[name] : undefined
+  return flag?.kind === 'switch' ? `--${name}=${flag.read([value], name)}` : word
 }
 
 const optionOf = (flag: Flag<unknown>) => ({
@@ -52,7 +59,7 @@ const givenWords = (value: unknown): string[] => {
   return (Array.isArray(value) ? value : [value]).map(String)
 }
 
-const usageError = (message: string, command: Command<Flags>): CertError => {
+const usageError = (message: string, command: Command<Flags>, words: readonly string[]): CertError => {
   const unknown = /^Unknown arguments?: (.+)$/.exec(message)?.[1]?.split(', ')
   const help = `acme-oss ${command.name} --help lists what there is`
   if (unknown === undefined) {
@@ -62,9 +69,9 @@ const usageError = (message: string, command: Command<Flags>): CertError => {
       : new CertError('USAGE', `--${missing} was given without a value`, { hint: help })
   }
   const [first = ''] = unknown
-  const named = Object.keys(command.flags).includes(first) ? first : `--${first}`
+  const isFlag = words.some((word) => word === `--${first}` || word.startsWith(`--${first}=`))
   const near = nearest(first, Object.keys(command.flags))
-  return new CertError('USAGE', `acme-oss ${command.name} does not know ${first.length > 1 ? named : `"${first}"`}`, {
+  return new CertError('USAGE', `acme-oss ${command.name} does not know ${isFlag ? `--${first}` : `"${first}"`}`, {
     hint: near === undefined ? help : `did you mean --${near}? ${help}`,
   })
 }

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Client as AcmeClient } from 'acme-client'
-import { CertError } from '../errors.js'
-import { interrupted, patiently } from '../patience.js'
+import { CertError, systemCode } from '../errors.js'
+import { interrupted, patiently, withDeadline } from '../patience.js'
 import { retryAfter } from '../retry-after.js'
 import type { Secret } from '../secret.js'
 import { version } from '../version.js'
@@ -80,13 +80,12 @@ export class AcmeSession {
   readonly #retryAfter = new WeakMap<object, number>()
   #directory: Promise<Directory> | undefined
   #client: Promise<RawClient> | undefined
-  #refetched = false
   /** Consecutive refusals of a nonce, by URL. */
   readonly #badNonces = new Map<string, number>()
 
   constructor(options: SessionOptions) {
     this.#options = options
-    this.#directory = options.directory && Promise.resolve(options.directory)
+    this.#directory = isDirectory(options.directory) ? Promise.resolve(options.directory) : undefined
     this.#nonces = new NoncePool(() => this.#fetchNonce())
   }
 
@@ -96,7 +95,7 @@ export class AcmeSession {
    * @param nonces how many requests will go out side by side
    */
   async begin(nonces: number): Promise<void> {
-    const first = this.#afresh(() => this.#fetchNonce())
+    const first = this.#firstNonce()
     this.directory()
       .then(() => this.#nonces.prepare(nonces - 1))
       // `first` reports it.
@@ -105,18 +104,17 @@ export class AcmeSession {
     await Promise.all([this.#load(), first.then((nonce) => this.#nonces.give(nonce))])
   }
 
-  /** Once more with a new table of contents, if what an earlier run had kept of it led nowhere. */
-  async #afresh<T>(act: () => Promise<T>): Promise<T> {
-    const kept = this.#directory
-    try {
-      return await act()
-    } catch (error) {
-      const isGone = error instanceof CertError && !error.passing && this.#options.directory !== undefined
-      if (!isGone || kept !== this.#directory || this.#refetched) throw error
-      this.#refetched = true
-      this.#directory = this.#fetchDirectory()
-      return await act()
+  /** Shows whether what an earlier run had kept of the table of contents still holds; if not, a new one is fetched. */
+  async #firstNonce(): Promise<string> {
+    if (this.#directory !== undefined) {
+      try {
+        return await this.#doing('asking for a nonce', () => this.#askForNonce())
+      } catch (error) {
+        if (this.#options.signal.aborted) throw error
+        this.#directory = undefined
+      }
     }
+    return await this.#fetchNonce()
   }
 
   directory(): Promise<Directory> {
@@ -140,7 +138,7 @@ export class AcmeSession {
       .map(({ value }) => value)
       .join(', ')
       .slice(0, 200)}`
-    const ordering = this.#afresh(() => this.#doing(doing, () => client.api.createOrder({ identifiers })))
+    const ordering = this.#doing(doing, () => client.api.createOrder({ identifiers }))
     // What follows goes out side by side, once for each name; the nonces for it travel beside the order.
     this.#nonces.prepare(identifiers.length)
     const answer = await ordering
@@ -158,6 +156,9 @@ export class AcmeSession {
   async getAuthorization(url: string): Promise<Authorization> {
     const client = await this.#load()
     const answer = await this.#looking('reading an authorization', () => client.api.getAuthorization(url))
+    if (typeof answer.data !== 'object' || answer.data === null) {
+      throw this.#nonsense('reading an authorization', 'no authorization')
+    }
     return readAuthorization(answer.data)
   }
 
@@ -220,7 +221,9 @@ export class AcmeSession {
   async #post(url: string, method: string, data: unknown): Promise<RawAnswer> {
     if (method !== 'post') throw new Error(`acme-client was not expected to send ${method} by itself`)
     const isLook = (data as { readonly payload?: string }).payload === ''
-    const answer = await this.#send('POST', url, isLook, JSON.stringify(data))
+    const answer = await this.#send('POST', url, isLook, JSON.stringify(data)).catch((error: unknown) => {
+      throw new Unanswered(error)
+    })
     const nonce = answer.headers['replay-nonce']
     const parsed = /json/.test(answer.headers['content-type'] ?? '') ? parseJson(answer.body) : answer.body
     const isBadNonce = answer.status === 400 && readProblem(parsed).type === 'badNonce'
@@ -239,30 +242,28 @@ export class AcmeSession {
     const start = performance.now()
     // What only looks is asked again, so one silent connection must not use up all the time there is.
     const limit = isLook ? Math.min(timeout, longestLook) : timeout
-    const answer = await connection.request({
-      method,
-      url,
-      headers: {
-        'user-agent': `acme-oss/${version}`,
-        ...(body !== undefined && { 'content-type': 'application/jose+json' }),
-      },
-      body,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(limit)]),
-    })
+    const headers = {
+      'user-agent': `acme-oss/${version}`,
+      ...(body !== undefined && { 'content-type': 'application/jose+json' }),
+    }
+    const answer = await withDeadline(limit, signal, (both) =>
+      connection.request({ method, url, headers, body, signal: both }),
+    )
     trace?.(`${method} ${url} ${answer.status} in ${Math.round(performance.now() - start)} ms`)
     return answer
   }
 
   async #fetchNonce(): Promise<string> {
-    const doing = 'asking for a nonce'
-    const { newNonce } = await this.directory()
-    const answer = await this.#looking(doing, async () => {
-      const head = await this.#send('HEAD', newNonce)
-      if (head.status >= 400) throw new Refused(head)
-      return head
-    })
-    const nonce = answer.headers['replay-nonce']
-    if (nonce === undefined) throw this.#nonsense(doing, 'no nonce')
+    const directory = await this.directory()
+    return await this.#looking('asking for a nonce', () => this.#askForNonce(directory))
+  }
+
+  async #askForNonce(directory?: Directory): Promise<string> {
+    const { newNonce } = directory ?? (await this.directory())
+    const head = await this.#send('HEAD', newNonce)
+    if (head.status >= 400) throw new Refused(head)
+    const nonce = head.headers['replay-nonce']
+    if (nonce === undefined) throw this.#nonsense('asking for a nonce', 'no nonce')
     return nonce
   }
 
@@ -300,6 +301,11 @@ export class AcmeSession {
       if (this.#options.signal.aborted) throw interrupted()
       if (error instanceof CertError) throw error
       if (error instanceof Refused) throw explainProblem(error.answer, doing, this.#options.ca)
+      if (error instanceof Unanswered) throw explainSilence(error.cause, doing, this.#options.ca)
+      if (error instanceof Error && systemCode(error) === undefined && error.name === 'Error') {
+        // What acme-client throws of an answer that it did not expect.
+        throw this.#nonsense(doing, 'an answer that is none')
+      }
       throw explainSilence(error, doing, this.#options.ca)
     }
   }
@@ -311,6 +317,7 @@ export class AcmeSession {
   }
 
   #readOrder(url: string, data: unknown): Order {
+    if (typeof data !== 'object' || data === null) throw this.#nonsense('reading the order', 'no order')
     const order = data as Readonly<Record<string, unknown>>
     return {
       url,
@@ -344,7 +351,16 @@ const readAuthorization = (data: unknown): Authorization => {
 const isDirectory = (value: unknown): value is Directory =>
   typeof value === 'object' &&
   value !== null &&
-  ['newNonce', 'newAccount', 'newOrder'].every((name) => typeof (value as Record<string, unknown>)[name] === 'string')
+  ['newNonce', 'newAccount', 'newOrder'].every((name) => isUrl((value as Record<string, unknown>)[name]))
+
+const isUrl = (value: unknown): boolean => typeof value === 'string' && URL.canParse(value)
+
+/** A signed request to which nothing came back. */
+class Unanswered extends Error {
+  constructor(cause: unknown) {
+    super('no answer', { cause })
+  }
+}
 
 /** An answer that says no; explained where it is known what was asked. */
 class Refused extends Error {

@@ -25,7 +25,11 @@ export interface CaAnswer {
 export class CaConnection {
   readonly #ca: string | undefined
   readonly #plain: HttpConnections
+  /** Also those whose handshake is not over, and those that take no more requests but whose other side does not hang up. */
+  readonly #sockets = new Set<TLSSocket>()
   readonly #origins = new Map<string, Promise<ClientHttp2Session | 'http/1.1'>>()
+  /** When the connection to each origin was last used. */
+  readonly #used = new Map<string, number>()
 
   /** @param ca PEM of the only authorities that are trusted; those of the system where it is absent */
   constructor(ca: string | undefined) {
@@ -44,8 +48,17 @@ export class CaConnection {
   /** @throws the system's error (`ECONNREFUSED`, …), or the reason of `signal` */
   async request(request: CaRequest): Promise<CaAnswer> {
     const { origin, protocol } = new URL(request.url)
-    const session = protocol === 'https:' ? await this.#connect(origin) : 'http/1.1'
-    return session === 'http/1.1' ? await this.#requestPlain(request) : await requestOver(session, request)
+    if (protocol !== 'https:') return await this.#requestPlain(request)
+    if (performance.now() - (this.#used.get(origin) ?? Number.POSITIVE_INFINITY) > longestIdle)
+      this.#origins.delete(origin)
+    const touch = () => this.#used.set(origin, performance.now())
+    touch()
+    try {
+      const session = await unlessAborted(this.#connect(origin), request.signal)
+      return session === 'http/1.1' ? await this.#requestPlain(request) : await requestOver(session, request)
+    } finally {
+      touch()
+    }
   }
 
   #connect(origin: string): Promise<ClientHttp2Session | 'http/1.1'> {
@@ -54,7 +67,7 @@ export class CaConnection {
     const forget = () => {
       if (this.#origins.get(origin) === connecting) this.#origins.delete(origin)
     }
-    const connecting = connect(origin, this.#ca, forget)
+    const connecting = connect(origin, this.#ca, forget, this.#sockets)
     this.#origins.set(origin, connecting)
     connecting.catch(forget)
     return connecting
@@ -73,12 +86,13 @@ export class CaConnection {
 
   close(): void {
     this.#plain.close()
-    for (const connecting of this.#origins.values()) {
-      connecting.then((session) => session !== 'http/1.1' && session.destroy()).catch(() => undefined)
-    }
+    for (const socket of this.#sockets) socket.destroy()
     this.#origins.clear()
   }
 }
+
+// Routers forget connections on which nothing is said, and tell nobody; setting a DNS record takes as long. In ms.
+const longestIdle = 30_000
 
 /** What ended a session: its streams only learn that they were cancelled. */
 const endedBy = new WeakMap<ClientHttp2Session, unknown>()
@@ -87,8 +101,9 @@ const connect = async (
   origin: string,
   ca: string | undefined,
   onEnd: () => void,
+  sockets: Set<TLSSocket>,
 ): Promise<ClientHttp2Session | 'http/1.1'> => {
-  const socket = await handshake(new URL(origin), ca)
+  const socket = await handshake(new URL(origin), ca, sockets)
   if (socket.alpnProtocol !== 'h2') {
     socket.destroy()
     return 'http/1.1'
@@ -101,7 +116,19 @@ const connect = async (
   return session
 }
 
-const handshake = (url: URL, ca: string | undefined): Promise<TLSSocket> =>
+/** Only our own waiting ends: others may be waiting for the same connection. */
+const unlessAborted = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+
+// In ms.
+const longestHandshake = 20_000
+
+const handshake = (url: URL, ca: string | undefined, sockets: Set<TLSSocket>): Promise<TLSSocket> =>
   new Promise((resolve, reject) => {
     const host = url.hostname.replace(/^\[|\]$/g, '')
     const socket = tls.connect({
@@ -113,12 +140,18 @@ const handshake = (url: URL, ca: string | undefined): Promise<TLSSocket> =>
       ...(ca !== undefined && { ca }),
     })
     socket.setNoDelay(true)
+    sockets.add(socket)
+    socket.setTimeout(longestHandshake, () =>
+      socket.destroy(Object.assign(new Error('no handshake in time'), { code: 'ETIMEDOUT' })),
+    )
     socket.once('error', reject)
     socket.once('secureConnect', () => {
+      socket.setTimeout(0)
       socket.off('error', reject)
       resolve(socket)
     })
     // A peer that hangs up in the middle of the handshake raises no error everywhere.
+    socket.once('close', () => sockets.delete(socket))
     socket.once('close', () => reject(Object.assign(new Error('closed during the handshake'), { code: 'ECONNRESET' })))
   })
 

@@ -25,7 +25,7 @@ export interface Ca {
  * @throws CertError USAGE
  */
 export const findCa = (name: string): Ca => {
-  const directory = known[name]
+  const directory = Object.hasOwn(known, name) ? known[name] : undefined
   if (directory !== undefined) return { name, directory, bindsAccounts: bindsAccounts.has(name) }
   const url = URL.canParse(name) ? new URL(name) : undefined
   if (url === undefined || !['https:', 'http:'].includes(url.protocol)) {

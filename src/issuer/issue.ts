@@ -8,6 +8,15 @@ import type { AcmeChallenge, AcmeSession, Authorization, Order } from './acme-cl
 import { toIdentifier } from './order-names.js'
 import { explainChallenge } from './problem.js'
 
+/** Told how an order gets on. */
+export interface IssueObserver {
+  progress(what: string): void
+  /** What a person should know although the order goes on. */
+  warning(what: string): void
+  /** Every name is proven, and the rest is up to the CA. */
+  proven(): void
+}
+
 export interface IssueOptions {
   readonly session: AcmeSession
   /** As `orderNames` gives them. */
@@ -15,10 +24,7 @@ export interface IssueOptions {
   readonly solver: Solver
   readonly key: Promise<KeyObject>
   readonly signal: AbortSignal
-  /** Told of each stage as it is reached: `ordered`, `answered`, … */
-  readonly onProgress: (what: string) => void
-  /** Told when every name is proven, and the rest is up to the CA. */
-  readonly onProven: () => void
+  readonly observer: IssueObserver
 }
 
 // The first look is at once; most CAs have decided by then. In ms.
@@ -26,7 +32,6 @@ const firstPause = 50
 const longestPause = 5000
 // A CA that has not decided by then is not going to today; the order is left to expire.
 const patience = 10 * 60_000
-const longestCleanUp = 60_000
 
 /**
  * One certificate, from the order to the PEM chain that the CA answers with (RFC 8555, 7.4). All names are proven side
@@ -34,20 +39,20 @@ const longestCleanUp = 60_000
  * @throws CertError CA_REFUSED, CA_UNAVAILABLE, CHALLENGE_FAILED, SOLVER_FAILED, PROGRAM_FAILED, INTERRUPTED
  */
 export const issue = async (options: IssueOptions): Promise<string> => {
-  const { session, names, signal, onProgress } = options
+  const { session, names, signal, observer } = options
   const ordering = session.newOrder(names.map(toIdentifier))
   // Made while the order is on its way.
   const request = options.key.then((key) => signingRequest(key, names))
   request.catch(() => undefined)
   const order = await ordering
-  onProgress(`order placed for ${names.length} ${names.length === 1 ? 'name' : 'names'}`)
+  observer.progress(`order placed for ${names.length} ${names.length === 1 ? 'name' : 'names'}`)
   const proven = await prove(order, options)
-  onProgress(order === proven ? 'names were proven before' : 'names proven')
-  options.onProven()
+  observer.progress(order === proven ? 'names were proven before' : 'names proven')
+  observer.proven()
   const issued = proven.status === 'valid' ? proven : await finalize(session, proven, await request, signal)
   if (issued.status !== 'valid' || issued.certificate === undefined) throw notIssued(issued)
   const certificate = await session.certificate(issued.certificate)
-  onProgress('certificate issued')
+  observer.progress('certificate issued')
   return certificate
 }
 
@@ -59,7 +64,10 @@ const finalize = async (session: AcmeSession, order: Order, request: Buffer, sig
 
 /** Answers every challenge of the order, and waits until the CA is convinced. */
 const prove = async (order: Order, options: IssueOptions): Promise<Order> => {
-  if (order.status !== 'pending') return order
+  if (order.status !== 'pending') {
+    if (order.status === 'ready' || order.status === 'valid') return order
+    throw notIssued(order)
+  }
   const { session, solver, signal } = options
   const presented: Presented = { all: [], presented: [] }
   // What fails for one name ends the others: the order is lost with it.
@@ -72,6 +80,8 @@ const prove = async (order: Order, options: IssueOptions): Promise<Order> => {
       presented.all = chosen.filter((one) => one !== undefined).map(({ challenge }) => challenge)
       return chosen
     })
+    // Who needs it waits for it; for the others `flows` reports what went wrong.
+    everyone.catch(() => undefined)
     const flows = fetched.map(async (fetching, i) => {
       const chosen = solver.needsAll ? (await everyone)[i] : await chooseChallenge(session, solver, await fetching)
       if (chosen === undefined) return
@@ -88,7 +98,7 @@ const prove = async (order: Order, options: IssueOptions): Promise<Order> => {
     if (proven.status !== 'ready' && proven.status !== 'valid') throw await notProven(session, proven)
     return proven
   } finally {
-    await cleanUp(solver, presented)
+    await cleanUp(options, presented)
   }
 }
 
@@ -145,9 +155,14 @@ const settle = async (session: AcmeSession, first: Order, status: string, signal
     order.status === status || (status === 'processing' && order.status === 'ready');
     pause = Math.min(pause * 2, longestPause)
   ) {
-    const wait = order.retryAfter ?? pause
+    // A CA that asks for no pause at all is not to be hammered.
+    const wait = Math.max(order.retryAfter ?? 0, pause)
     if (performance.now() + wait > deadline) {
-      throw new CertError('CA_UNAVAILABLE', `the CA is still ${status} after ${patience / 60_000} minutes`, {
+      const why =
+        wait > pause
+          ? `the CA asks to wait for another ${Math.ceil(wait / 60_000)} minutes`
+          : `the order is still ${status} after ${patience / 60_000} minutes`
+      throw new CertError('CA_UNAVAILABLE', why, {
         passing: true,
         hint: 'it may be overloaded: try again later, or use another --ca',
       })
@@ -189,8 +204,12 @@ const notIssued = ({ status, problem }: Order): CertError =>
     },
   )
 
-const cleanUp = async (solver: Solver, { presented, all: known }: Presented): Promise<void> => {
-  // Not the run's own signal: an interrupted run has to clean up as well.
-  const signal = AbortSignal.timeout(longestCleanUp)
-  await Promise.allSettled(presented.map((challenge) => solver.cleanUp(challenge, known, signal)))
+const cleanUp = async ({ solver, observer }: IssueOptions, { presented, all: known }: Presented): Promise<void> => {
+  // Not the run's own signal: an interrupted run has to clean up as well. Solvers keep to limits of their own.
+  const { signal } = new AbortController()
+  const results = await Promise.allSettled(presented.map((challenge) => solver.cleanUp(challenge, known, signal)))
+  for (const result of results) {
+    if (result.status === 'rejected')
+      observer.warning(`a challenge was not cleaned up: ${toCertError(result.reason).message}`)
+  }
 }

@@ -1,6 +1,6 @@
 import { type Normalized, normalize } from '../certificate/normalize.js'
 import { renewalTime } from '../certificate/renewal-time.js'
-import { CertError } from '../errors.js'
+import { CertError, toCertError } from '../errors.js'
 import type { Source } from '../sources/source.js'
 import { type CertificateRecord, CertificateStore, type IssuedVersion } from '../state/certificates.js'
 import { withLock } from '../state/lock.js'
@@ -48,7 +48,7 @@ export const obtain = async (options: ObtainOptions): Promise<Obtained> => {
     }
     const start = performance.now()
     const material = await source.collect(signal)
-    const issued = normalize({ ...material, name: wanted.name }, now())
+    const issued = usable(() => normalize({ ...material, name: wanted.name }, now()), wanted.issue.ca)
     const missing = wanted.names.find((name) => !issued.bundle.names.includes(name))
     if (missing !== undefined) {
       throw new CertError('CA_REFUSED', `${wanted.issue.ca} issued a certificate without ${missing}`, {
@@ -60,17 +60,31 @@ export const obtain = async (options: ObtainOptions): Promise<Obtained> => {
   })
 }
 
+/** Whatever is wrong with it, what was given on the command line is not to blame. */
+const usable = <T>(check: () => T, ca: string): T => {
+  try {
+    return check()
+  } catch (error) {
+    const { message } = toCertError(error)
+    throw new CertError('CA_REFUSED', `${ca} issued what cannot be used: ${message}`, {
+      cause: error,
+      hint: 'it was not deployed; check the clock of this machine, or use another --ca',
+    })
+  }
+}
+
 /** The stored certificate, where it is what is wanted and has time left. */
 export const findStored = async (state: StateFolder, wanted: Wanted, now: Date): Promise<Stored | undefined> => {
   const store = new CertificateStore(state, wanted.name)
   const record = await store.read()
   const version = record?.current
   if (record === undefined || version === undefined || !isWhatIsWanted(wanted, record.names, version)) return undefined
-  if (renewalTime(new Date(version.notBefore), new Date(version.notAfter)) <= now) return undefined
   const material = await store.readMaterial(version)
   if (material === undefined) return undefined
   try {
-    return { ...normalize({ ...material, name: wanted.name }, now), version }
+    const normalized = normalize({ ...material, name: wanted.name }, now)
+    const { notBefore, notAfter } = normalized.bundle
+    return renewalTime(notBefore, notAfter) <= now ? undefined : { ...normalized, version }
   } catch {
     // Damaged on disk: a new one is the way out.
     return undefined
@@ -79,6 +93,7 @@ export const findStored = async (state: StateFolder, wanted: Wanted, now: Date):
 
 /** A certificate of a test CA, or with another kind of key, is not what is wanted, whatever its names. */
 const isWhatIsWanted = ({ names, issue }: Wanted, stored: readonly string[], version: IssuedVersion): boolean =>
+  Array.isArray(stored) &&
   [...names].sort().join() === [...stored].sort().join() &&
   version.directory === issue.directory &&
   version.keyType === issue.keyType

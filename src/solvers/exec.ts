@@ -1,3 +1,4 @@
+import { CertError } from '../errors.js'
 import { runProgram } from '../program.js'
 import type { Challenge, ChallengeType, Solver } from './solver.js'
 
@@ -12,6 +13,7 @@ export interface ExecOptions {
 
 // Setting a record and waiting for every name server takes minutes at some providers, in ms.
 const longestRun = 10 * 60_000
+const longestCleanUp = 60_000
 
 /**
  * Answers challenges with commands of the user's, which get what certbot gives its manual hooks: `CERTBOT_DOMAIN`,
@@ -30,7 +32,7 @@ export const exec = ({ answers, auth, cleanUp, environment }: ExecOptions): Solv
     ...environment,
     CERTBOT_DOMAIN: challenge.domain,
     CERTBOT_VALIDATION: challenge.value,
-    ...(challenge.type === 'http-01' && { CERTBOT_TOKEN: challenge.token }),
+    CERTBOT_TOKEN: challenge.type === 'http-01' ? challenge.token : undefined,
     CERTBOT_ALL_DOMAINS: all.map(({ domain }) => domain).join(','),
     CERTBOT_REMAINING_CHALLENGES: String(all.length - 1 - all.indexOf(challenge)),
   })
@@ -40,18 +42,26 @@ export const exec = ({ answers, auth, cleanUp, environment }: ExecOptions): Solv
     present: (challenge, all, signal) =>
       inTurn(async () => {
         signal.throwIfAborted()
-        const output = await runProgram(auth, { environment: variables(challenge, all), timeout: longestRun, signal })
-        printed.set(challenge, output)
+        const options = { environment: variables(challenge, all), timeout: longestRun, signal }
+        const output = await named(challenge, runProgram(auth, options))
+        printed.set(challenge, output.trim())
       }),
     cleanUp: (challenge, all, signal) =>
       inTurn(async () => {
         if (cleanUp === undefined) return
         const output = { CERTBOT_AUTH_OUTPUT: printed.get(challenge) ?? '' }
-        await runProgram(cleanUp, {
-          environment: { ...variables(challenge, all), ...output },
-          timeout: longestRun,
-          signal,
-        })
+        const options = { environment: { ...variables(challenge, all), ...output }, timeout: longestCleanUp, signal }
+        await named(challenge, runProgram(cleanUp, options))
       }),
+  }
+}
+
+/** Says for which name the program was run. */
+const named = async <T>({ domain }: Challenge, running: Promise<T>): Promise<T> => {
+  try {
+    return await running
+  } catch (error) {
+    if (!(error instanceof CertError) || error.code !== 'PROGRAM_FAILED') throw error
+    throw new CertError(error.code, `${domain}: ${error.message}`, { hint: error.hint })
   }
 }

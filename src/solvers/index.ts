@@ -49,14 +49,15 @@ const kinds: Readonly<Record<string, Kind>> = {
 export const solverNames = Object.keys(kinds)
 
 /** Which challenges a solver can answer; empty for one that there is not. */
-export const challengesOf = (solver: string): readonly ChallengeType[] => kinds[solver]?.answers ?? []
+export const challengesOf = (solver: string): readonly ChallengeType[] =>
+  (Object.hasOwn(kinds, solver) ? kinds[solver]?.answers : undefined) ?? []
 
 /** @throws CertError USAGE */
 export const createSolver = (
   settings: SolverSettings,
   environment: Readonly<Record<string, string | undefined>>,
 ): Solver => {
-  const kind = kinds[settings.solver]
+  const kind = Object.hasOwn(kinds, settings.solver) ? kinds[settings.solver] : undefined
   if (kind === undefined) {
     throw new CertError('USAGE', `there is no solver "${settings.solver}"`, {
       hint: `there are: ${solverNames.join(', ')}`,

@@ -11,6 +11,18 @@ export interface WebrootOptions {
 /** Answers http-01 with a file in the folder of a web server that is running already. */
 export const webroot = ({ folder }: WebrootOptions): Solver => {
   const wellKnown = join(folder, '.well-known')
+  /** What was not there before, the inner one first. */
+  const made = new Set<string>()
+  const makeReadable = async (path: string): Promise<void> => {
+    try {
+      await mkdir(path)
+      made.add(path)
+      // The web server may run as anybody, whatever our umask.
+      await chmod(path, 0o755)
+    } catch (error) {
+      if (systemCode(error) !== 'EEXIST') throw error
+    }
+  }
   const fileOf = (challenge: Challenge) => join(wellKnown, 'acme-challenge', requireToken(challenge))
   const failed = (error: unknown): CertError =>
     new CertError(
@@ -32,9 +44,18 @@ export const webroot = ({ folder }: WebrootOptions): Solver => {
     present: async (challenge) => {
       try {
         const file = fileOf(challenge)
-        await mkdir(join(wellKnown, 'acme-challenge'), { recursive: true, mode: 0o755 })
-        // The web server may run as anybody, whatever our umask; the answer is no secret.
-        await writeFile(file, challenge.value, { mode: 0o644 })
+        for (let tries = 1; ; tries++) {
+          try {
+            await makeReadable(wellKnown)
+            await makeReadable(join(wellKnown, 'acme-challenge'))
+            await writeFile(file, challenge.value, { mode: 0o644 })
+            break
+          } catch (error) {
+            // Another run has just taken the folder away, since nothing was in it.
+            if (systemCode(error) !== 'ENOENT' || tries === 5) throw error
+          }
+        }
+        // The answer is no secret.
         await chmod(file, 0o644)
       } catch (error) {
         throw error instanceof CertError ? error : failed(error)
@@ -45,8 +66,7 @@ export const webroot = ({ folder }: WebrootOptions): Solver => {
     },
     close: async () => {
       // Only if nobody else keeps anything in them.
-      await rmdir(join(wellKnown, 'acme-challenge')).catch(() => undefined)
-      await rmdir(wellKnown).catch(() => undefined)
+      for (const path of [...made].reverse()) await rmdir(path).catch(() => undefined)
     },
   }
 }

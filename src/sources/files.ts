@@ -3,6 +3,7 @@ import { addAbortSignal, type Readable } from 'node:stream'
 import { decodeText } from '../certificate/container.js'
 import { materialLimit } from '../certificate/material.js'
 import { CertError, systemCode } from '../errors.js'
+import { interrupted } from '../patience.js'
 import { Secret } from '../secret.js'
 import type { Source } from './source.js'
 
@@ -26,7 +27,7 @@ export const pemFiles = (files: PemFiles, standardInput: Readable): Source => ({
     return {
       name: files.name,
       certificates,
-      privateKey: new Secret(files.key === undefined ? certificates : (texts.get(files.key) ?? '')),
+      privateKey: Secret.material(files.key === undefined ? certificates : (texts.get(files.key) ?? '')),
     }
   },
 })
@@ -68,11 +69,15 @@ const explanations: Readonly<Record<string, string>> = {
 const readStream = async (stream: Readable, signal: AbortSignal): Promise<string> => {
   const pieces: Buffer[] = []
   let size = 0
-  for await (const piece of addAbortSignal(signal, stream)) {
-    const bytes = Buffer.from(piece as Buffer | string)
-    pieces.push(bytes)
-    size += bytes.length
-    if (size > materialLimit) throw tooLarge('standard input')
+  try {
+    for await (const piece of addAbortSignal(signal, stream)) {
+      const bytes = Buffer.from(piece as Buffer | string)
+      pieces.push(bytes)
+      size += bytes.length
+      if (size > materialLimit) throw tooLarge('standard input')
+    }
+  } catch (error) {
+    throw signal.aborted ? interrupted() : error
   }
   return decodeText(Buffer.concat(pieces))
 }

@@ -5,7 +5,7 @@ import { AcmeSession } from '../issuer/acme-client.js'
 import type { Ca } from '../issuer/ca.js'
 import { CaConnection } from '../issuer/ca-connection.js'
 import { generateKey, type KeyType } from '../issuer/certificate-key.js'
-import { issue } from '../issuer/issue.js'
+import { type IssueObserver, issue } from '../issuer/issue.js'
 import { Secret } from '../secret.js'
 import type { Solver } from '../solvers/solver.js'
 import { withLock } from '../state/lock.js'
@@ -27,9 +27,7 @@ export interface IssuerOptions {
   /** Deadline of one request with its retries, in ms. */
   readonly timeout: number
   readonly now: () => Date
-  readonly onProgress: (what: string) => void
-  /** Told when every name is proven, and the rest is up to the CA. */
-  readonly onProven: () => void
+  readonly observer: IssueObserver
   readonly trace: (line: string) => void
 }
 
@@ -118,11 +116,18 @@ const firstAccount = async (accounts: AccountStore): Promise<Account> =>
 const register = async (
   session: AcmeSession,
   accounts: AccountStore,
-  { email, onProgress }: IssuerOptions,
+  { email, externalAccount, observer }: IssuerOptions,
 ): Promise<void> => {
-  const url = await session.createAccount(email === undefined ? [] : [`mailto:${email}`])
+  const url = await session.createAccount(email === undefined ? [] : [`mailto:${email}`]).catch((error: unknown) => {
+    if (externalAccount === undefined || !(error instanceof CertError) || error.code !== 'CA_REFUSED') throw error
+    const { message, vendor } = error
+    throw new CertError('CA_REFUSED', message, {
+      vendor,
+      hint: 'check --eab-kid and --eab-hmac-key-file against what the CA shows on its web site; some can be used only once',
+    })
+  })
   await accounts.keepUrl(url)
-  onProgress('account registered')
+  observer.progress('account registered')
 }
 
 const orderWithAccount = async (

@@ -87,6 +87,7 @@ export class CertificateStore {
   /** Keeps an issued certificate, and says what it was issued and is deployed with. The record comes last. */
   async keep(bundle: CertificateBundle, record: Omit<CertificateRecord, 'schema' | 'current'>): Promise<void> {
     const id = bundle.fingerprint.sha256.slice(0, 12)
+    await this.#state.sweep([...this.#folder, id])
     await Promise.all([
       this.#state.write([...this.#folder, id, certificateFile], fullchain(bundle)),
       this.#state.write([...this.#folder, id, keyFile], bundle.privateKey.reveal()),

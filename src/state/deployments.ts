@@ -118,6 +118,7 @@ export class Deployment {
         ...Object.fromEntries(targets.map((target) => [target.identity, toRecord(target)])),
       },
     }
+    await state.sweep(folder)
     // The record comes last: it is what makes the rest wanted.
     await Promise.all([
       state.write([...folder, certificateFile], fullchain(bundle)),

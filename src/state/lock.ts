@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { open, readFile, stat, unlink, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { makeFolder } from '../durable-file.js'
+import { isRunning, makeFolder } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
 import type { StateFolder } from './state-folder.js'
 
@@ -18,6 +18,8 @@ interface Owner {
 const heartbeat = 10_000
 const dead = 60_000
 const longestLook = 250
+// No run of ours takes as long; whoever holds it then has stopped rather than ended.
+const longestWait = 15 * 60_000
 
 export interface LockOptions {
   readonly signal: AbortSignal
@@ -28,7 +30,7 @@ export interface LockOptions {
 /**
  * Runs `work` while no other process does anything under the same name, on this machine or on another that shares the
  * state folder. The second waits; the lock of a process that is gone is taken over.
- * @throws CertError LOCKED (interrupted while waiting), STATE_UNUSABLE, or what `work` throws
+ * @throws CertError LOCKED (waited in vain, or interrupted while waiting), STATE_UNUSABLE, or what `work` throws
  */
 export const withLock = async <T>(
   state: StateFolder,
@@ -66,6 +68,10 @@ const acquire = async (
   await makeFolder(state.path('locks')).catch((error: unknown) => {
     throw unusable(path, error)
   })
+  const deadline = performance.now() + longestWait
+  const giveUp = (why: string): CertError =>
+    new CertError('LOCKED', `${why} while waiting for another process`, { passing: true, hint: `it holds ${path}` })
+  let isTold = false
   for (let tries = 0; ; tries++) {
     if (await create(path, owner)) return
     const holder = await readOwner(path)
@@ -73,12 +79,11 @@ const acquire = async (
       await takeAway(path)
       continue
     }
-    if (tries === 0) onWait?.(holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.host}`)
+    if (!isTold) onWait?.(holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.host}`)
+    isTold = true
+    if (performance.now() > deadline) throw giveUp('gave up')
     await sleep(Math.min(longestLook, 10 * 2 ** tries), undefined, { signal }).catch(() => {
-      throw new CertError('LOCKED', 'interrupted while waiting for another process', {
-        passing: true,
-        hint: `it holds ${path}`,
-      })
+      throw giveUp('interrupted')
     })
   }
 }
@@ -144,18 +149,12 @@ const takeAway = async (path: string): Promise<void> => {
     return
   }
   try {
-    if (await isGone(path, await readOwner(path))) await unlink(path).catch(() => undefined)
+    if (await isGone(path, await readOwner(path))) await unlink(path)
+  } catch (error) {
+    // What cannot be taken away would be looked at for ever.
+    if (systemCode(error) !== 'ENOENT') throw unusable(path, error)
   } finally {
     await unlink(guard).catch(() => undefined)
-  }
-}
-
-const isRunning = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return systemCode(error) === 'EPERM'
   }
 }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { access, constants, readdir, readFile, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { makeFolder, writeDurably } from '../durable-file.js'
+import { makeFolder, sweepTemporaries, writeDurably } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
 
 /** The folder in which everything is kept that has to outlive a run. Folders 0700, files 0600, every write atomic. */
@@ -56,11 +56,16 @@ export class StateFolder {
   async list(parts: readonly string[]): Promise<string[]> {
     try {
       const names = await readdir(this.path(...parts))
-      return names.filter((name) => !name.startsWith('.')).map(decodeURIComponent)
+      return names.filter((name) => !name.startsWith('.')).map(plainName)
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return []
       throw unusable(this.path(...parts), error)
     }
+  }
+
+  /** Takes away what killed processes left in a folder. */
+  async sweep(parts: readonly string[]): Promise<void> {
+    await sweepTemporaries(this.path(...parts))
   }
 
   async remove(parts: readonly string[]): Promise<void> {
@@ -79,8 +84,28 @@ const fileName = (name: string): string => {
   const encoded = encodeURIComponent(name).replaceAll('*', '%2A').replace(/^\./, '%2E')
   if (encoded.length <= longestFileName) return encoded
   const digest = createHash('sha256').update(name).digest('hex').slice(0, 16)
-  // Cut before a percent sign rather than behind one, so that it can still be decoded.
-  return `${encoded.slice(0, longestFileName - 17).replace(/%[0-9A-F]?$/, '')}-${digest}`
+  // Cut behind a whole character rather than within one, so that it can still be decoded.
+  const start = decodable(encoded.slice(0, longestFileName - 17))
+  return `${start}-${digest}`
+}
+
+/** Without the bytes of a character that is not all there. */
+const decodable = (encoded: string): string => {
+  for (let end = encoded.length; ; end--) {
+    try {
+      decodeURIComponent(encoded.slice(0, end))
+      return encoded.slice(0, end)
+    } catch {}
+  }
+}
+
+/** What is not one of ours stays as it is. */
+const plainName = (file: string): string => {
+  try {
+    return decodeURIComponent(file)
+  } catch {
+    return file
+  }
 }
 
 const unusable = (path: string, error: unknown): CertError =>

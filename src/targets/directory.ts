@@ -1,7 +1,7 @@
-import { lstat, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises'
+import { chmod, lstat, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
-import { createDurably, makeFolder, syncFolder, temporaryBeside } from '../durable-file.js'
+import { createDurably, makeFolder, sweepTemporaries, syncFolder, temporaryBeside } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
 import { Secret } from '../secret.js'
 import { type LayoutFiles, latestFolder, layoutFiles, sha256 } from './layout.js'
@@ -22,7 +22,7 @@ export const directoryLayout = ({ directory, allowOlder }: DirectoryOptions): De
   kind: 'directory',
   identity: `directory ${directory}`,
   name: `directory ${directory}`,
-  settings: { directory },
+  settings: { directory, ...(allowOlder && { allowOlder }) },
   serves: [],
   plan: (bundle) => {
     const files = layoutFiles(bundle)
@@ -90,6 +90,9 @@ const text = (body: string | Secret): string => (body instanceof Secret ? body.r
 /** Creates the files that are not there; how many that were. */
 const fill = async (folder: string, files: LayoutFiles): Promise<number> => {
   await makeFolder(folder)
+  // Whoever is let into the folder above can read the certificates; the key has a mode of its own.
+  await chmod(folder, 0o755)
+  await sweepTemporaries(folder)
   const entries: [string, string | Secret][] = Object.entries(files)
   const results = await Promise.all(
     entries.map(([name, body]) =>

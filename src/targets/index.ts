@@ -65,7 +65,7 @@ const kinds: Readonly<Record<string, (settings: Settings, context: TargetContext
  * @throws CertError USAGE
  */
 export const createTarget = (kind: string, values: TargetSettings, context: TargetContext): DeployTarget => {
-  const make = kinds[kind]
+  const make = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined
   if (make === undefined) {
     throw new CertError('USAGE', `there is no target "${kind}"`, {
       hint: `there are: ${Object.keys(kinds).join(', ')}`,

@@ -1,0 +1,91 @@
+import t from 'tap'
+import { command } from '../../src/cli/deploy.js'
+import { type Flag, list, text, variableOf } from '../../src/cli/flag.js'
+import { nearest, parseCommand } from '../../src/cli/parse.js'
+
+const flags: readonly [name: string, flag: Flag<unknown>][] = Object.entries(command.flags)
+
+/** What a flag takes, as it is written, and as it is read. */
+const sample = (name: string, which: 0 | 1): readonly [written: string, read: unknown] => {
+  if (name === 'timeout') return ([['30', 30] as const, ['40', 40] as const] as const)[which]
+  if (name === 'sse') return ([['KMS', 'KMS'] as const, ['SM4', 'SM4'] as const] as const)[which]
+  return which === 0 ? ['one', 'one'] : ['two', 'two']
+}
+
+t.test('every flag can be given as a variable, and beats it', async (t) => {
+  t.ok(flags.length > 15)
+  const none = await parseCommand(command, [], {})
+  for (const [name, { kind }] of flags) {
+    const variable = variableOf(name)
+    t.match(variable, /^ACME_OSS_[A-Z_]+$/)
+    const value = async (words: readonly string[], environment: Readonly<Record<string, string>>): Promise<unknown> =>
+      (await parseCommand(command, words, environment))[name as keyof typeof none]
+    if (kind === 'switch') {
+      t.equal(none[name as keyof typeof none], false)
+      for (const on of ['1', 'true', 'yes', 'ON'])
+        t.equal(await value([], { [variable]: on }), true, `${variable}=${on}`)
+      for (const off of ['0', 'false', 'no', 'off', '']) t.equal(await value([], { [variable]: off }), false)
+      t.equal(await value([`--${name}`], { [variable]: '0' }), true, `--${name} beats ${variable}`)
+      t.equal(await value([`--${name}=false`], { [variable]: '1' }), false)
+      await t.rejects(value([], { [variable]: 'maybe' }), { code: 'USAGE', message: new RegExp(`--${name} `) })
+      continue
+    }
+    const [written, read] = sample(name, 0)
+    const [other, beats] = sample(name, 1)
+    t.equal(await value([], { [variable]: written }), read, variable)
+    t.equal(await value([`--${name}`, other], { [variable]: written }), beats, `--${name} beats ${variable}`)
+    t.equal(await value([`--${name}=${other}`], { [variable]: written }), beats)
+    t.equal(await value([], { [variable]: '' }), none[name as keyof typeof none], 'empty counts as none')
+    await t.rejects(value([`--${name}`], { [variable]: written }), { code: 'USAGE', message: /without a value/ })
+    await t.rejects(value([`--${name}`, other, `--${name}`, other], {}), { code: 'USAGE', message: /given 2 times/ })
+  }
+})
+
+t.test('texts stay what they are', async (t) => {
+  const { bucket, key, name } = await parseCommand(command, ['--bucket', '007', '--key', '-', '--name=a=b,c', '-v'], {
+    ACME_OSS_NAME: 'x',
+  })
+  t.same({ bucket, key, name }, { bucket: '007', key: '-', name: 'a=b,c' })
+  const odd = await parseCommand(command, ['--name', '1e5', '--prefix', 'true', '--directory', '0x10'], {})
+  t.match(odd, { name: '1e5', prefix: 'true', directory: '0x10' })
+})
+
+t.test('short letters', async (t) => {
+  t.match(await parseCommand(command, ['-v', '-q'], {}), { verbose: true, quiet: true })
+  await t.rejects(parseCommand(command, ['-z'], {}), { code: 'USAGE' })
+})
+
+t.test('lists', async (t) => {
+  const several = {
+    ...command,
+    flags: { domain: list('names'), name: text('a name') },
+    run: async () => 0,
+  }
+  const domains = async (words: readonly string[], environment = {}): Promise<unknown> =>
+    (await parseCommand(several, words, environment)).domain
+  t.same(await domains([]), [])
+  t.same(await domains(['--domain', 'a', '--domain=b,c']), ['a', 'b,c'], 'a comma belongs to the word')
+  t.same(await domains([], { ACME_OSS_DOMAIN: 'a, b,,c ' }), ['a', 'b', 'c'], 'in a variable it separates')
+  t.same(await domains(['--domain', 'x'], { ACME_OSS_DOMAIN: 'a,b' }), ['x'])
+})
+
+t.test('the nearest word', (t) => {
+  const known = ['bucket', 'region', 'prefix', 'directory', 'state-dir', 'dry-run', 'sse', 'key', 'cert', 'chain']
+  const meant: Readonly<Record<string, string | undefined>> = {
+    buket: 'bucket',
+    bukcet: 'bucket',
+    Bucket: 'bucket',
+    bucket: 'bucket',
+    directry: 'directory',
+    'state-dri': 'state-dir',
+    dryrun: 'dry-run',
+    ssl: 'sse',
+    kee: 'key',
+    frobnicate: undefined,
+    x: undefined,
+    '': undefined,
+  }
+  for (const [word, expected] of Object.entries(meant)) t.equal(nearest(word, known), expected, word)
+  t.equal(nearest('anything', []), undefined)
+  t.end()
+})
