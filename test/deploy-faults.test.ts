@@ -2,7 +2,6 @@
 // left undone stays wanted.
 import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import {
   bucket,
@@ -22,7 +21,7 @@ import {
   type World,
 } from './deploy-world.js'
 import type { Fault } from './emulator/fault.js'
-import type { RunResult } from './run-command.js'
+import { commandLine, type RunResult } from './run-command.js'
 
 // Most of the time is spent in waiting.
 t.jobs = 3
@@ -355,8 +354,7 @@ t.test('interrupted while another target is done', together(), async (t) => {
 
 t.test('interrupted while it waits for its input', together(), async (t) => {
   const world = await openWorld(t)
-  const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url))
-  const child = spawn(process.execPath, [...process.execArgv, main, 'deploy', '--fullchain', '-', ...world.toBucket], {
+  const child = spawn(...commandLine(['deploy', '--fullchain', '-', ...world.toBucket]), {
     env: { ...process.env, ACME_OSS_STATE_DIR: world.state },
     stdio: ['pipe', 'pipe', 'pipe'],
   })

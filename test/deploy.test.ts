@@ -157,8 +157,8 @@ t.test('README.md depends on the certificate alone', async (t) => {
     t,
     world.deploy(material, [...toBucket(world), '--prefix', 'other'], {
       folder: world.path('elsewhere'),
+      nodeOptions: [`--import=data:text/javascript,${encodeURIComponent(preload)}`],
       environment: {
-        NODE_OPTIONS: `${process.env['NODE_OPTIONS'] ?? ''} --import=data:text/javascript,${encodeURIComponent(preload)}`,
         TZ: 'Pacific/Kiritimati',
         LC_ALL: 'de_DE.UTF-8',
         USER: 'somebody',

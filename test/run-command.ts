@@ -1,14 +1,25 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-/** The command as it was built beside the tests; what tap preloads for coverage is handed on to it. */
-const main = fileURLToPath(new URL('../src/cli/main.js', import.meta.url))
+/** The command as it is published. */
+const main = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+
+/**
+ * tap has every Node process below it load what watches it, which takes longer than most of our commands do.
+ * Here they run as they run at a user's.
+ */
+export const commandLine = (words: readonly string[], nodeOptions: readonly string[] = []): [string, string[]] => [
+  '/usr/bin/env',
+  ['-u', 'NODE_OPTIONS', process.execPath, ...nodeOptions, main, ...words],
+]
 
 export interface RunOptions {
-  /** The whole environment of the command, beside PATH and what coverage needs. */
+  /** The whole environment of the command, beside PATH. */
   readonly environment?: Readonly<Record<string, string>>
   readonly input?: string | Buffer
   readonly folder?: string
+  /** For Node itself, such as `--import=...`. */
+  readonly nodeOptions?: readonly string[]
   /** Called with the process as soon as it runs. */
   readonly onStart?: (child: ChildProcess) => void
 }
@@ -23,9 +34,9 @@ export interface RunResult {
 /** Runs `acme-oss` as a user would, and waits until it ends. */
 export const runCommand = (words: readonly string[], options: RunOptions = {}): Promise<RunResult> =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [...process.execArgv, main, ...words], {
+    const child = spawn(...commandLine(words, options.nodeOptions), {
       cwd: options.folder,
-      env: { PATH: process.env['PATH'], ...coverage(), HOME: '/nonexistent', ...options.environment },
+      env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...options.environment },
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     const stdout: Buffer[] = []
@@ -41,12 +52,3 @@ export const runCommand = (words: readonly string[], options: RunOptions = {}): 
     child.stdin.end(options.input ?? '')
     options.onStart?.(child)
   })
-
-/** tap tells its child processes by the environment where to leave their coverage. */
-const coverage = (): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(process.env).filter(
-      (entry): entry is [string, string] =>
-        entry[1] !== undefined && /^(TAP|_TAPJS|NODE_V8_COVERAGE|NODE_OPTIONS)/.test(entry[0]),
-    ),
-  )

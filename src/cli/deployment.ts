@@ -76,16 +76,22 @@ export const carryOut = async (request: DeploymentRequest): Promise<number> => {
   return status
 }
 
+export interface PlanRequest extends Omit<DeploymentRequest, 'state' | 'surroundings'> {
+  /** The certificate of the plan is yet to be ordered; this is what would be. */
+  readonly unissued?: string
+}
+
 /** Prints what would be done. */
-export const showPlan = (request: Omit<DeploymentRequest, 'state' | 'surroundings'>): number => {
-  const { plan, terminal, warnings, json, command } = request
+export const showPlan = (request: PlanRequest): number => {
+  const { plan, terminal, warnings, json, command, unissued } = request
   for (const warning of warnings) terminal.warning(warning)
   if (json) {
     const result: ResultJson = {
       schema: 'acme-oss/1',
       command,
       ok: true,
-      certificate: certificateJson(plan.bundle),
+      certificate: unissued === undefined ? certificateJson(plan.bundle) : null,
+      ...(request.order && { order: request.order }),
       stages: plannedStages(plan),
       pending: [],
       warnings,
@@ -94,7 +100,8 @@ export const showPlan = (request: Omit<DeploymentRequest, 'state' | 'surrounding
     terminal.result(printJson(result))
     return exitCodes.done
   }
-  terminal.result(`${title(plan.bundle)} would go to:`)
+  if (unissued !== undefined) terminal.result(unissued)
+  terminal.result(`${unissued === undefined ? title(plan.bundle) : plan.bundle.name} would go to:`)
   for (const { target, steps } of plan.stages) {
     terminal.result(target.name)
     steps.forEach((step, i) => void terminal.result(`  ${i + 1}. ${step.does}`))

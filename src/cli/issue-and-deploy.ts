@@ -50,8 +50,15 @@ export const command = defineCommand({
       if (stored === undefined) await requireAccount({ ...order, state: folder })
       if (values['dry-run']) {
         const { bundle, warnings } = stored ?? { bundle: imagined(order, surroundings.now()), warnings: [] }
-        if (stored === undefined && !values.json) terminal.result(describeOrder(order))
-        return showPlan({ command: name, json: values.json, plan: planDeployment(bundle, targets), warnings, terminal })
+        return showPlan({
+          command: name,
+          json: values.json,
+          plan: planDeployment(bundle, targets),
+          warnings,
+          order: { ca: order.ca.name, placed: false, ms: null },
+          ...(stored === undefined && { unissued: describeOrder(order) }),
+          terminal,
+        })
       }
       const state = await StateFolder.open(stateRoot(values, surroundings))
       const obtained = await obtain({

@@ -21,9 +21,10 @@ export interface ResultJson {
 
 export interface OrderJson {
   readonly ca: string
-  /** False where the stored certificate was not due. */
+  /** False where the stored certificate was not due, and with `--dry-run`. */
   readonly placed: boolean
-  readonly ms: number
+  /** Null with `--dry-run`. */
+  readonly ms: number | null
 }
 
 export interface CertificateJson {

@@ -64,9 +64,9 @@ const usageError = (message: string, command: Command<Flags>, words: readonly st
   const help = `acme-oss ${command.name} --help lists what there is`
   if (unknown === undefined) {
     const missing = /^Not enough arguments following: (.+)$/.exec(message)?.[1]
-    return missing === undefined
-      ? new CertError('USAGE', message.replace(/\.$/, ''), { hint: help })
-      : new CertError('USAGE', `--${missing} was given without a value`, { hint: help })
+    if (missing === undefined) return new CertError('USAGE', message.replace(/\.$/, ''), { hint: help })
+    const dashes = missing.length === 1 ? '-' : '--'
+    return new CertError('USAGE', `${dashes}${missing} was given without a value`, { hint: help })
   }
   const [first = ''] = unknown
   const isFlag = words.some((word) => word === `--${first}` || word.startsWith(`--${first}=`))
