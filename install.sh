@@ -117,6 +117,8 @@ need_modules() {
 }
 
 install_command() {
+  # Whoever installs it, everybody is to be able to call it.
+  umask 022
   need_node
   cd "$here"
   if [ -f tsconfig.build.json ]; then

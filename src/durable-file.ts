@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { link, lstat, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
-import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { systemCode } from './errors.js'
+import { isRunning, machine } from './process-identity.js'
 
 export interface FileModes {
   /** Of the file, whatever the umask; 0600 unless said otherwise. */
@@ -74,7 +74,7 @@ const throughTemporary = async (
   await syncFolder(dirname(path))
 }
 
-const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8)
+const host = createHash('sha256').update(machine).digest('hex').slice(0, 8)
 
 /** A name that no other process uses, and that no listing of ours takes for a real one. */
 export const temporaryBeside = (path: string): string =>
@@ -88,16 +88,6 @@ export const sweepTemporaries = async (folder: string): Promise<void> => {
     return itsHost === host && !isRunning(Number(pid))
   })
   await Promise.all(left.map((name) => unlink(join(folder, name)).catch(() => undefined)))
-}
-
-/** Is there a process of this id on this machine? */
-export const isRunning = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return systemCode(error) === 'EPERM'
-  }
 }
 
 /** Makes a rename, link or removal in the folder last. */

@@ -30,17 +30,18 @@ const mostSockets = 16
  */
 export class HttpConnections {
   readonly #early = new Map<string, Socket[]>()
-  readonly #ca: string | undefined
+  readonly #trust: { readonly rejectUnauthorized: true; readonly ca?: string }
   readonly #agents: { readonly 'http:': http.Agent; readonly 'https:': https.Agent }
 
   /** @param ca PEM of the only authorities that are trusted; those of the system where it is absent */
   constructor(ca?: string) {
-    this.#ca = ca
+    // No variable of Node's turns it off.
+    this.#trust = { rejectUnauthorized: true, ...(ca !== undefined && { ca }) }
     const early = (key: string): Socket | undefined => this.#takeEarly(key)
     const options = { keepAlive: true, noDelay: true, maxSockets: mostSockets, lookup: lookupLocalhost }
     this.#agents = {
       'http:': new http.Agent(options),
-      'https:': new https.Agent({ ...options, ...(ca !== undefined && { ca }) }),
+      'https:': new https.Agent({ ...options, ...this.#trust }),
     }
     for (const agent of Object.values(this.#agents) as unknown as ConnectingAgent[]) {
       const connect = agent.createConnection.bind(agent)
@@ -60,9 +61,7 @@ export class HttpConnections {
     const sockets = (this.#early.get(key) ?? []).filter((socket) => !socket.destroyed)
     this.#early.set(key, sockets)
     while (sockets.length < count) {
-      const socket = secure
-        ? tls.connect({ ...to, servername, ...(this.#ca !== undefined && { ca: this.#ca }) })
-        : net.connect(to)
+      const socket = secure ? tls.connect({ ...to, servername, ...this.#trust }) : net.connect(to)
       socket.on('error', () => socket.destroy())
       socket.unref()
       sockets.push(socket)

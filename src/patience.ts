@@ -70,6 +70,15 @@ export const withDeadline = async <T>(
   }
 }
 
+/** Only our own waiting ends with the signal, not the work: others may wait for the same. */
+export const unlessAborted = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+
 export const interrupted = (): CertError =>
   new CertError('INTERRUPTED', 'interrupted', {
     passing: true,

@@ -8,6 +8,9 @@ export interface ProgramOptions {
   readonly signal: AbortSignal
 }
 
+// How long what an ended program has printed may be on its way, in ms.
+const lastWords = 1000
+
 /**
  * Runs a program of the user's without a shell, so that nothing in its words or environment is ever interpreted. The
  * one door to execa.
@@ -40,12 +43,19 @@ export const runProgram = async (words: readonly string[], options: ProgramOptio
   }, options.timeout)
   if (options.signal.aborted) end()
   options.signal.addEventListener('abort', end, { once: true })
+  // What it left behind in the background may hold its pipes open for ever.
+  running.once('exit', () => {
+    setTimeout(() => {
+      running.stdout.destroy()
+      running.stderr.destroy()
+    }, lastWords).unref()
+  })
   const result = await running
   clearTimeout(timer)
   clearTimeout(killing)
   options.signal.removeEventListener('abort', end)
   if (options.signal.aborted) throw interrupted()
-  if (!result.failed) return result.stdout
+  if (result.exitCode === 0 && !timedOut) return result.stdout
   const how = timedOut
     ? `did not end within ${Math.round(options.timeout / 1000)} s`
     : result.exitCode !== undefined

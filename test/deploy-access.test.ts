@@ -400,6 +400,10 @@ t.test('over TLS', async (t) => {
   t.equal(world.emulator.requests.length, 0, 'and is told nothing')
   t.equal(resultOf(run).pending.length, 2)
 
+  const switchedOff = { environment: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } }
+  t.equal((await world.deploy(material, world.toBucket, switchedOff)).code, 1, 'there is no switch')
+  t.equal(world.emulator.requests.length, 0)
+
   const environment = { NODE_EXTRA_CA_CERTS: world.file('ca.pem', authority.pem) }
   const before = world.emulator.connections
   t.equal((await world.deploy(material, world.toBucket, { environment })).code, 0)

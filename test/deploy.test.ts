@@ -493,7 +493,10 @@ t.test('the same leaf with another chain reaches latest/', async (t) => {
   const bare = { ...material, fullchain: material.leaf, chain: '' }
   const first = await succeeds(t, world.deploy(bare))
   t.match(first.stderr, /warning: no intermediate certificates were given/)
-  await succeeds(t, world.deploy(material))
+  const mended = resultOf(await succeeds(t, world.deploy(material, [...world.toBucket, '--json'])))
+  t.match(mended.warnings, [
+    /was archived with other content \(chain\.pem, fullchain\.pem, README\.md\) and stays as it is/,
+  ])
   provesFiles(t, material, (file) => world.objects.get(`${prefix}latest/${file}`)?.body)
   const archived = world.objects.get(`${prefix}${material.archive}/README.md`)?.body.toString() ?? ''
   t.equal(readFrontMatter(archived).sha256['chain.pem'], sha256(''), 'the archive stays as it was')

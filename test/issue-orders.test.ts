@@ -199,7 +199,7 @@ t.test('authorizations', async (t) => {
     }
     const { code, json } = await run()
     t.equal(code, 1)
-    t.match(json.error, { code: 'SOLVER_FAILED', message: /token/ })
+    t.match(json.error, { code: 'CA_REFUSED', message: /token/ })
     t.notOk(existsSync(join(place.folder, 'web/evil')) || existsSync(join(place.folder, 'evil')))
     t.equal(ca.count('challenge'), 0)
     t.ok(isClean())

@@ -168,7 +168,7 @@ const cases: Readonly<Record<string, Case>> = {
     words: withSolver('--solver', 'standalone', '--challenge', 'dns-01'),
     code: 'USAGE',
     says: /standalone cannot answer dns-01/,
-    hint: /http-01/,
+    hint: /--solver exec/,
   },
   'webroot with dns-01': {
     words: withMore('--challenge', 'dns-01'),

@@ -94,6 +94,12 @@ t.test('a program that fails', async (t) => {
   t.match((await refusal(run(['sh', '-c', 'kill -9 $$']))).message, /^sh was ended by SIGKILL/)
 })
 
+t.test('what it left in the background keeps nobody waiting', async (t) => {
+  const start = performance.now()
+  t.equal(await run(['sh', '-c', 'setsid sleep 20 & echo done']), 'done')
+  t.ok(performance.now() - start < 15_000, 'its pipes are still held open')
+})
+
 t.test('a program that is none', async (t) => {
   t.match((await refusal(run(['/nowhere/at/all']))).message, '/nowhere/at/all cannot be started (ENOENT)')
   t.match((await refusal(run(['no-such-program-anywhere']))).message, /cannot be started \(ENOENT\)/)

@@ -50,7 +50,7 @@ const isPassing = ({ status, code }: Refusal): boolean =>
   status >= 500 || status === 408 || status === 429 || passingCodes.has(code) || code.startsWith('Throttling')
 
 const hintFor = (refusal: Refusal, attempted: Attempted): string => {
-  if (isPassing(refusal)) return 'nothing is wrong on this side; it is tried again'
+  if (isPassing(refusal)) return 'nothing is wrong on this side; it may pass by itself'
   if (refusal.endpoint)
     return `the bucket is at ${refusal.endpoint}: give its region with --region, or --endpoint https://${refusal.endpoint}`
   if (refusal.code === '')
@@ -97,7 +97,7 @@ export const explainSilence = (error: unknown, attempted: Attempted, host: strin
       ? `the certificate that ${host} shows is not trusted here: check the clock and the endpoint; for a private CA set NODE_EXTRA_CA_CERTS`
       : code === 'ENOTFOUND'
         ? `there is no host ${host}: check --region, --bucket and --endpoint, and the name servers of this machine`
-        : `check that this machine reaches ${host}; it is tried again`,
+        : `check that this machine reaches ${host}`,
   })
 }
 

@@ -10,7 +10,8 @@ export interface Surroundings {
   /** Is somebody watching standard error? */
   readonly isTerminal: boolean
   readonly isRoot: boolean
-  readonly homeFolder: string
+  /** Absolute; undefined for users who have none, as in a container. */
+  readonly homeFolder: string | undefined
   readonly now: () => Date
   /** Aborted by the first Ctrl-C or SIGTERM. */
   readonly signal: AbortSignal

@@ -1,5 +1,5 @@
 import { join, resolve } from 'node:path'
-import { type CertError, toCertError } from '../errors.js'
+import { CertError, toCertError } from '../errors.js'
 import { StateFolder } from '../state/state-folder.js'
 import type { Surroundings } from './command.js'
 import { text, toggle, type Values, wholeNumber } from './flag.js'
@@ -18,8 +18,15 @@ export const commonFlags = {
 
 type Common = Values<typeof commonFlags>
 
-export const stateRoot = (values: Common, { isRoot, homeFolder }: Surroundings): string =>
-  resolve(values['state-dir'] ?? (isRoot ? '/var/lib/acme-oss' : join(homeFolder, '.local/state/acme-oss')))
+/** @throws CertError STATE_UNUSABLE */
+export const stateRoot = (values: Common, { isRoot, homeFolder }: Surroundings): string => {
+  if (values['state-dir'] !== undefined) return resolve(values['state-dir'])
+  if (isRoot) return '/var/lib/acme-oss'
+  if (homeFolder !== undefined) return join(homeFolder, '.local/state/acme-oss')
+  throw new CertError('STATE_UNUSABLE', 'this user has no home folder, and no state folder is given', {
+    hint: 'name one with --state-dir or ACME_OSS_STATE_DIR',
+  })
+}
 
 /** The state folder, or why there is none: being deployed matters more than being recorded. */
 export const openState = async (values: Common, surroundings: Surroundings): Promise<StateFolder | CertError> => {

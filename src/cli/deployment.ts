@@ -44,6 +44,8 @@ export interface DeploymentRequest {
   readonly plan: Plan
   /** Found before anything was deployed. */
   readonly warnings: readonly string[]
+  /** Warnings that have been shown already. */
+  readonly said?: readonly string[]
   /** What came before the deployment, where a certificate was to be issued. */
   readonly order?: OrderJson
   readonly state: StateFolder | CertError
@@ -138,7 +140,7 @@ const showResult = (terminal: Terminal, { bundle, stages, pending }: Deployed): 
   for (const { target, steps } of stages) {
     for (const step of steps) if (step.status === 'failed') showFailure(terminal, target, step.error)
   }
-  if (pending.length > 0) {
+  if (pending.length > 0 && stages.some(({ status }) => status === 'failed')) {
     terminal.progress('what is missing has been recorded; the same command again does it, and nothing twice')
   }
 }
@@ -156,6 +158,6 @@ const resultJson = (request: DeploymentRequest, deployed: Deployed, status: numb
   ...(request.order && { order: request.order }),
   stages: deployed.stages.map(stageJson),
   pending: deployed.pending.map(pendingJson),
-  warnings: [...request.warnings, ...deployed.warnings],
+  warnings: [...(request.said ?? []), ...request.warnings, ...deployed.warnings],
   error: null,
 })

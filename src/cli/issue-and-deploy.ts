@@ -9,6 +9,7 @@ import { createSolver } from '../solvers/index.js'
 import { issuerSource, requireAccount } from '../sources/issuer.js'
 import type { Source } from '../sources/source.js'
 import { StateFolder } from '../state/state-folder.js'
+import type { DeployTarget } from '../targets/target.js'
 import { defineCommand, type Surroundings } from './command.js'
 import { commonFlags, stateRoot } from './common-flags.js'
 import { carryOut, openReach, showPlan } from './deployment.js'
@@ -61,6 +62,7 @@ export const command = defineCommand({
         })
       }
       const state = await StateFolder.open(stateRoot(values, surroundings))
+      const said: string[] = []
       const obtained = await obtain({
         wanted,
         source: shownSource(order, {
@@ -68,6 +70,10 @@ export const command = defineCommand({
           surroundings,
           terminal,
           timeout: values.timeout * 1000,
+          onWarning: (what) => {
+            terminal.warning(what)
+            said.push(what)
+          },
           onProven: () => {
             for (const target of targets) target.warmUp?.()
           },
@@ -80,13 +86,14 @@ export const command = defineCommand({
       })
       if (!obtained.ordered) showNotDue(terminal, obtained.bundle)
       // What was issued a moment ago is never older than what is there, whatever a wrong clock says.
-      const chosen = obtained.ordered ? reach.targets(asked.map(allowingOlder)) : targets
+      const chosen = obtained.ordered ? newest(targets, reach.targets(asked.map(allowingOlder))) : targets
       const plan = planDeployment(obtained.bundle, chosen)
       return await carryOut({
         command: name,
         json: values.json,
         plan,
         warnings: obtained.warnings,
+        said,
         order: { ca: order.ca.name, placed: obtained.ordered, ms: obtained.ms },
         state,
         surroundings,
@@ -144,12 +151,16 @@ interface Work {
   readonly terminal: Terminal
   /** In ms. */
   readonly timeout: number
+  readonly onWarning: (what: string) => void
   /** Told when nothing but the CA's own work is left: time to get the targets ready. */
   readonly onProven: () => void
 }
 
 /** Our issuer, showing on the terminal how it gets on. */
-const shownSource = (order: CertificateOrder, { state, surroundings, terminal, timeout, onProven }: Work): Source => {
+const shownSource = (
+  order: CertificateOrder,
+  { state, surroundings, terminal, timeout, onWarning, onProven }: Work,
+): Source => {
   let last = performance.now()
   const source = issuerSource({
     ...order,
@@ -164,7 +175,7 @@ const shownSource = (order: CertificateOrder, { state, surroundings, terminal, t
         terminal.progress(`${terminal.paint('green', '✓')} ${order.ca.name}: ${what} ${time}`)
         last = now
       },
-      warning: (what) => terminal.warning(what),
+      warning: onWarning,
       proven: onProven,
     },
     trace: (line) => terminal.detail(line),
@@ -189,6 +200,10 @@ const showNotDue = (terminal: Terminal, { notBefore, notAfter }: CertificateBund
     `= the stored certificate is not due before ${due}: nothing is ordered (--force-renewal orders all the same)`,
   )
 }
+
+/** The targets that replace whatever is there, in this run: what is recorded for later ones is what was asked for. */
+const newest = (asked: readonly DeployTarget[], replacing: readonly DeployTarget[]): DeployTarget[] =>
+  replacing.map((target, i) => ({ ...target, settings: asked[i]?.settings ?? target.settings }))
 
 const allowingOlder = ({ kind, settings }: AskedTarget): AskedTarget => ({
   kind,

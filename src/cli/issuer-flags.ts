@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { resolve } from 'node:path'
 import { CertError } from '../errors.js'
 import { findCa } from '../issuer/ca.js'
 import { keyTypes } from '../issuer/certificate-key.js'
@@ -54,7 +55,8 @@ export const solverSettings = (values: IssuerValues, names: readonly string[]): 
     solver,
     challenge,
     ...(solver === 'standalone' && { httpPort: values['http-port'] }),
-    webroot: values.webroot,
+    // Absolute, since it is kept for renewals, which may stand somewhere else.
+    webroot: values.webroot && resolve(values.webroot),
     execAuth: values['exec-auth'],
     execCleanup: values['exec-cleanup'],
   }

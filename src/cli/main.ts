@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 import { setMaxListeners } from 'node:events'
 import { homedir } from 'node:os'
+import { isAbsolute } from 'node:path'
 import process from 'node:process'
-import { CertError, isInputError, toCertError } from '../errors.js'
+import { CertError, isInputError, systemCode, toCertError } from '../errors.js'
 import { redact } from '../secret.js'
 import { version } from '../version.js'
 import { type Command, exitCodes, type Surroundings } from './command.js'
@@ -104,6 +105,16 @@ const wantsJson = (words: readonly string[], environment: Surroundings['environm
 
 const isOn = (value: string | undefined): boolean => /^(1|true|yes|on)$/i.test(value ?? '')
 
+/** Node throws where a user is in no list of users and HOME is not set. */
+const homeFolder = (): string | undefined => {
+  try {
+    const folder = homedir()
+    return isAbsolute(folder) ? folder : undefined
+  } catch {
+    return undefined
+  }
+}
+
 const words = process.argv.slice(2)
 const interruption = new AbortController()
 const surroundings: Surroundings = {
@@ -113,16 +124,27 @@ const surroundings: Surroundings = {
   errors: process.stderr,
   isTerminal: process.stderr.isTTY === true,
   isRoot: process.getuid?.() === 0,
-  homeFolder: homedir(),
+  homeFolder: homeFolder(),
   now: () => new Date(),
   signal: interruption.signal,
 }
 // Every request under way listens to it.
 setMaxListeners(0, interruption.signal)
-for (const name of ['SIGINT', 'SIGTERM'] as const) {
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+const interrupt = (): void => {
+  interruption.abort()
   // The second one is left to do what it does by itself: end the process at once.
-  process.once(name, () => interruption.abort())
+  for (const name of signals) process.off(name, interrupt)
 }
-// A reader that went away (`| head`) is no reason to stop deploying.
-for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined)
-process.exitCode = await run(words, surroundings).catch((error: unknown) => report(error, words, surroundings))
+for (const name of signals) process.on(name, interrupt)
+// A reader that went away (`| head`) is no reason to stop deploying; a result that got lost must not pass for one.
+let lost = false
+process.stderr.on('error', () => undefined)
+process.stdout.on('error', (error) => {
+  if (lost || systemCode(error) === 'EPIPE') return
+  lost = true
+  process.exitCode ||= exitCodes.failed
+  process.stderr.write(`error: standard output cannot be written: ${systemCode(error) ?? error.message}\n`)
+})
+const status = await run(words, surroundings).catch((error: unknown) => report(error, words, surroundings))
+process.exitCode = status === exitCodes.done && lost ? exitCodes.failed : status

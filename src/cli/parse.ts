@@ -33,6 +33,8 @@ export const parseCommand = async <F extends Flags>(
     })
   for (const [name, flag] of Object.entries(command.flags)) parser.option(name, optionOf(flag))
   const parsed = await parser.parseAsync(words.map((word) => plainSwitch(word, command)))
+  const [extra] = parsed._
+  if (extra !== undefined) throw usageError(`Unknown argument: ${String(extra)}`, command, words)
   const values = Object.entries(command.flags).map(([name, flag]) => {
     const given = givenWords(parsed[name])
     return [name, flag.read(given.length > 0 ? given : fromEnvironment(flag, name, environment), name)]

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import type { Client as AcmeClient } from 'acme-client'
 import { CertError, systemCode } from '../errors.js'
-import { interrupted, patiently, withDeadline } from '../patience.js'
+import { interrupted, patiently, unlessAborted, withDeadline } from '../patience.js'
 import { retryAfter } from '../retry-after.js'
 import type { Secret } from '../secret.js'
 import { version } from '../version.js'
@@ -287,7 +287,7 @@ export class AcmeSession {
   /** Something that changes nothing at the CA, and so can be asked again. */
   async #looking<T>(doing: string, ask: () => Promise<T>): Promise<T> {
     const { timeout, signal, trace } = this.#options
-    return await patiently(() => this.#doing(doing, ask), {
+    return await patiently((attempt) => this.#doing(doing, () => unlessAborted(ask(), attempt)), {
       timeout,
       signal,
       onRetry: (error, pause) => trace?.(`${error.message}; trying again in ${Math.round(pause)} ms`),

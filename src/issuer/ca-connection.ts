@@ -2,6 +2,7 @@ import http2, { type ClientHttp2Session } from 'node:http2'
 import { setImmediate as turn } from 'node:timers/promises'
 import tls, { type TLSSocket } from 'node:tls'
 import { HttpConnections, largestAnswer, lookupLocalhost } from '../http-connections.js'
+import { unlessAborted } from '../patience.js'
 
 export interface CaRequest {
   readonly method: 'GET' | 'HEAD' | 'POST'
@@ -116,15 +117,6 @@ const connect = async (
   return session
 }
 
-/** Only our own waiting ends: others may be waiting for the same connection. */
-const unlessAborted = <T>(work: Promise<T>, signal: AbortSignal): Promise<T> =>
-  new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
-
 // In ms.
 const longestHandshake = 20_000
 
@@ -138,6 +130,8 @@ const handshake = (url: URL, ca: string | undefined, sockets: Set<TLSSocket>): P
       lookup: lookupLocalhost,
       ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }),
       ...(ca !== undefined && { ca }),
+      // No variable of Node's turns it off.
+      rejectUnauthorized: true,
     })
     socket.setNoDelay(true)
     sockets.add(socket)

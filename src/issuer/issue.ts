@@ -57,7 +57,13 @@ export const issue = async (options: IssueOptions): Promise<string> => {
 }
 
 const finalize = async (session: AcmeSession, order: Order, request: Buffer, signal: AbortSignal): Promise<Order> => {
-  const finalized = await session.finalize(order, request)
+  const finalized = await session.finalize(order, request).catch(async (error: unknown) => {
+    if (!(error instanceof CertError && error.passing) || signal.aborted) throw error
+    // Sent once and no more; but perhaps only the answer was lost, and looking does no harm.
+    const seen = await session.getOrder(order.url)
+    if (seen.status === 'ready') throw error
+    return seen
+  })
   const isLeftAlone = finalized.status === 'processing' && finalized.retryAfter === undefined
   return await settle(session, isLeftAlone ? await session.getOrder(order.url) : finalized, 'processing', signal)
 }
@@ -76,14 +82,14 @@ const prove = async (order: Order, options: IssueOptions): Promise<Order> => {
   try {
     const fetched = order.authorizations.map((url) => session.getAuthorization(url))
     const everyone = Promise.all(fetched).then(async (authorizations) => {
-      const chosen = await Promise.all(authorizations.map((one) => chooseChallenge(session, solver, one)))
+      const chosen = await Promise.all(authorizations.map((one) => chooseChallenge(options, one)))
       presented.all = chosen.filter((one) => one !== undefined).map(({ challenge }) => challenge)
       return chosen
     })
     // Who needs it waits for it; for the others `flows` reports what went wrong.
     everyone.catch(() => undefined)
     const flows = fetched.map(async (fetching, i) => {
-      const chosen = solver.needsAll ? (await everyone)[i] : await chooseChallenge(session, solver, await fetching)
+      const chosen = solver.needsAll ? (await everyone)[i] : await chooseChallenge(options, await fetching)
       if (chosen === undefined) return
       presented.presented.push(chosen.challenge)
       await solver.present(chosen.challenge, presented.all, together)
@@ -124,10 +130,14 @@ const all = async <T>(work: readonly Promise<T>[], failure: AbortController): Pr
 }
 
 const chooseChallenge = async (
-  session: AcmeSession,
-  solver: Solver,
+  { session, solver, names }: IssueOptions,
   { status, identifier, challenges }: Authorization,
 ): Promise<{ readonly acme: AcmeChallenge; readonly challenge: Challenge } | undefined> => {
+  if (!names.some((name) => name.replace('*.', '') === identifier.value.toLowerCase())) {
+    throw new CertError('CA_REFUSED', `the CA asks for a proof of ${identifier.value}, which was not ordered`, {
+      hint: 'check --ca',
+    })
+  }
   // Proven for an earlier order.
   if (status === 'valid') return undefined
   const acme = challenges.find(({ type }) => type === solver.answers)
@@ -139,6 +149,12 @@ const chooseChallenge = async (
         hint: `it offers ${challenges.map(({ type }) => type).join(', ') || 'nothing'}: choose with --challenge and --solver`,
       },
     )
+  }
+  // It becomes a file's name and a program's word: base64url and nothing else (RFC 8555, 8.3).
+  if (!/^[A-Za-z0-9_-]{1,200}$/.test(acme.token)) {
+    throw new CertError('CA_REFUSED', `${identifier.value}: the CA gave a token that is none (RFC 8555, 8.3)`, {
+      hint: 'check --ca',
+    })
   }
   const place =
     solver.answers === 'dns-01' ? `_acme-challenge.${identifier.value}` : `/.well-known/acme-challenge/${acme.token}`

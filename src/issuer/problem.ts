@@ -105,7 +105,7 @@ export const explainSilence = (error: unknown, doing: string, ca: string): CertE
     passing: !untrusted,
     hint: untrusted
       ? 'the certificate of the CA’s own server is not trusted here: check --ca and the clock; for a private CA give --ca-bundle'
-      : 'check --ca and that this machine reaches it; nothing was issued',
+      : 'check --ca and that this machine reaches it; the same command again goes on from there',
   })
 }
 

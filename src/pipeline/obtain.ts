@@ -55,8 +55,15 @@ export const obtain = async (options: ObtainOptions): Promise<Obtained> => {
         hint: 'it was not deployed; use another --ca',
       })
     }
-    await store.keep(issued.bundle, wanted)
-    return { ...issued, ordered: true, ms: Math.round(performance.now() - start) }
+    const ms = Math.round(performance.now() - start)
+    try {
+      await store.keep(issued.bundle, wanted)
+      return { ...issued, ordered: true, ms }
+    } catch (error) {
+      // Being deployed matters more than being kept: thrown away, it would have to be ordered again.
+      const warning = `the certificate could not be kept, so the next run orders another: ${toCertError(error).message}`
+      return { ...issued, warnings: [...issued.warnings, warning], ordered: true, ms }
+    }
   })
 }
 

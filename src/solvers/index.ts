@@ -65,7 +65,10 @@ export const createSolver = (
   }
   if (!kind.answers.includes(settings.challenge)) {
     throw new CertError('USAGE', `the solver ${settings.solver} cannot answer ${settings.challenge}`, {
-      hint: `it answers ${kind.answers.join(' and ')}`,
+      hint:
+        settings.challenge === 'dns-01'
+          ? 'name one that sets TXT records: --solver exec --exec-auth COMMAND'
+          : `it answers ${kind.answers.join(' and ')}`,
     })
   }
   return kind.make(settings, environment)

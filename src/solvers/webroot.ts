@@ -1,4 +1,5 @@
-import { chmod, mkdir, rm, rmdir, stat, writeFile } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { mkdir, open, rm, rmdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CertError, systemCode } from '../errors.js'
 import type { Challenge, Solver } from './solver.js'
@@ -17,13 +18,12 @@ export const webroot = ({ folder }: WebrootOptions): Solver => {
     try {
       await mkdir(path)
       made.add(path)
-      // The web server may run as anybody, whatever our umask.
-      await chmod(path, 0o755)
+      await makePublic(path, constants.O_RDONLY | constants.O_DIRECTORY, 0o755)
     } catch (error) {
       if (systemCode(error) !== 'EEXIST') throw error
     }
   }
-  const fileOf = (challenge: Challenge) => join(wellKnown, 'acme-challenge', requireToken(challenge))
+  const fileOf = (challenge: Challenge) => join(wellKnown, 'acme-challenge', challenge.token)
   const failed = (error: unknown): CertError =>
     new CertError(
       'SOLVER_FAILED',
@@ -48,17 +48,16 @@ export const webroot = ({ folder }: WebrootOptions): Solver => {
           try {
             await makeReadable(wellKnown)
             await makeReadable(join(wellKnown, 'acme-challenge'))
-            await writeFile(file, challenge.value, { mode: 0o644 })
+            await rm(file, { force: true })
+            await makePublic(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644, challenge.value)
             break
           } catch (error) {
-            // Another run has just taken the folder away, since nothing was in it.
-            if (systemCode(error) !== 'ENOENT' || tries === 5) throw error
+            // Another run has just taken the folder away, since nothing was in it, or put the same answer there.
+            if (!['ENOENT', 'EEXIST'].includes(systemCode(error) ?? '') || tries === 5) throw error
           }
         }
-        // The answer is no secret.
-        await chmod(file, 0o644)
       } catch (error) {
-        throw error instanceof CertError ? error : failed(error)
+        throw failed(error)
       }
     },
     cleanUp: async (challenge) => {
@@ -71,10 +70,16 @@ export const webroot = ({ folder }: WebrootOptions): Solver => {
   }
 }
 
-/** The token becomes a file's name, and comes from the CA: base64url and nothing else (RFC 8555, 8.3). */
-const requireToken = ({ token }: Challenge): string => {
-  if (!/^[A-Za-z0-9_-]{1,200}$/.test(token)) {
-    throw new CertError('SOLVER_FAILED', 'the CA gave a token that is none (RFC 8555, 8.3)', { hint: 'check --ca' })
+/**
+ * The web server may run as anybody, whatever our umask; the answer is no secret. The folder may belong to somebody else:
+ * a link that they put in the place is not followed, since we may be root.
+ */
+const makePublic = async (path: string, flags: number, mode: number, content?: string): Promise<void> => {
+  const handle = await open(path, flags | constants.O_NOFOLLOW, mode)
+  try {
+    await handle.chmod(mode)
+    if (content !== undefined) await handle.writeFile(content)
+  } finally {
+    await handle.close()
   }
-  return token
 }

@@ -2,13 +2,16 @@ import { randomUUID } from 'node:crypto'
 import { open, readFile, stat, unlink, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isRunning, makeFolder } from '../durable-file.js'
+import { makeFolder } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
+import { isRunning, machine } from '../process-identity.js'
 import type { StateFolder } from './state-folder.js'
 
 interface Owner {
   readonly token: string
   readonly host: string
+  /** What the pid is unique in. */
+  readonly machine?: string | undefined
   readonly pid: number
   /** When the process began, in the kernel's ticks, so that another that got the same pid is not taken for it. */
   readonly began: string | undefined
@@ -42,6 +45,7 @@ export const withLock = async <T>(
   const owner: Owner = {
     token: randomUUID(),
     host: hostname(),
+    machine,
     pid: process.pid,
     began: await beginningOf(process.pid),
   }
@@ -93,6 +97,10 @@ const create = async (path: string, owner: Owner): Promise<boolean> => {
     const file = await open(path, 'wx', 0o600)
     try {
       await file.writeFile(JSON.stringify(owner))
+    } catch (error) {
+      // A full disk: a lock that says nothing would only keep others waiting.
+      await unlink(path).catch(() => undefined)
+      throw error
     } finally {
       await file.close()
     }
@@ -125,7 +133,7 @@ const isGone = async (path: string, holder: Owner | undefined): Promise<boolean>
   if (age === undefined) return true
   // Killed between making the file and writing into it, or just doing so.
   if (holder === undefined) return age > heartbeat
-  if (holder.host !== hostname()) return age > dead
+  if ((holder.machine ?? machine) !== machine || holder.host !== hostname()) return age > dead
   if (!isRunning(holder.pid)) return true
   const began = await beginningOf(holder.pid)
   return holder.began !== undefined && began !== undefined && holder.began !== began

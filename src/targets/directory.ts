@@ -1,5 +1,5 @@
-import { chmod, lstat, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
 import { createDurably, makeFolder, sweepTemporaries, syncFolder, temporaryBeside } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
@@ -71,6 +71,8 @@ const writeLatest = async (
 
 // An archive is never overwritten, so the same leaf with a mended chain gets a folder beside it.
 const replacementPrefix = '.latest-'
+// In ms.
+const longestRun = 3_600_000
 
 /** The folder, relative to `directory`, that holds exactly these files. */
 const wholeFolder = async (directory: string, archive: string, files: LayoutFiles): Promise<string> => {
@@ -81,7 +83,12 @@ const wholeFolder = async (directory: string, archive: string, files: LayoutFile
 }
 
 const forgetReplacements = async (directory: string, keep: string): Promise<void> => {
-  const old = (await readdir(directory)).filter((name) => name.startsWith(replacementPrefix) && name !== keep)
+  const names = (await readdir(directory)).filter((name) => name.startsWith(replacementPrefix) && name !== keep)
+  // The link has just been made, by the clock of the file system, which is the one that counts here.
+  const now = (await lstat(join(directory, latestFolder))).mtimeMs
+  const ages = await Promise.all(names.map(async (name) => now - (await lstat(join(directory, name))).mtimeMs))
+  // Another run, under another name, may be about to point at one.
+  const old = names.filter((_name, i) => (ages[i] ?? 0) > longestRun)
   await Promise.all(old.map((name) => rm(join(directory, name), { recursive: true })))
 }
 
@@ -89,9 +96,11 @@ const text = (body: string | Secret): string => (body instanceof Secret ? body.r
 
 /** Creates the files that are not there; how many that were. */
 const fill = async (folder: string, files: LayoutFiles): Promise<number> => {
-  await makeFolder(folder)
-  // Whoever is let into the folder above can read the certificates; the key has a mode of its own.
-  await chmod(folder, 0o755)
+  await makeFolder(dirname(folder))
+  if (await makeOwn(folder)) {
+    // Whoever is let into the folder above can read the certificates; the key has a mode of its own.
+    await chmod(folder, 0o755)
+  }
   await sweepTemporaries(folder)
   const entries: [string, string | Secret][] = Object.entries(files)
   const results = await Promise.all(
@@ -100,6 +109,18 @@ const fill = async (folder: string, files: LayoutFiles): Promise<number> => {
     ),
   )
   return results.filter((result) => result === 'written').length
+}
+
+/** @returns false where it is there already; @throws ENOTDIR where something else is: we may be root, and it a link */
+const makeOwn = async (folder: string): Promise<boolean> => {
+  try {
+    await mkdir(folder)
+    return true
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error
+    if ((await lstat(folder)).isDirectory()) return false
+    throw Object.assign(new Error(`${folder} is no folder`), { code: 'ENOTDIR' })
+  }
 }
 
 const holds = async (folder: string, files: LayoutFiles): Promise<boolean> => {
@@ -128,20 +149,29 @@ const linkTarget = async (path: string): Promise<string | undefined> => {
   }
 }
 
+const hintFor = (code: string, directory: string): string => {
+  if (['ENOSPC', 'EDQUOT'].includes(code)) return `there is no room left: df ${directory}`
+  if (code === 'EROFS') return 'the file system is mounted read-only'
+  if (['EISDIR', 'ENOTEMPTY', 'EEXIST'].includes(code)) {
+    return `${join(directory, latestFolder)} is a real folder and has to be a symbolic link: move it away`
+  }
+  if (['ENOTDIR', 'ELOOP'].includes(code)) {
+    return `${latestFolder} has to be a symbolic link, and what it leads to a folder: look with ls -la ${directory}, and move away what is neither`
+  }
+  return `check that the folder can be written by this user: ls -ld ${directory}`
+}
+
 const explained = async (directory: string, write: () => Promise<Outcome>): Promise<Outcome> => {
   try {
     return await write()
   } catch (error) {
     const code = systemCode(error)
     if (code === undefined) throw error
-    const isFolder = ['EISDIR', 'ENOTEMPTY', 'EEXIST'].includes(code)
     throw new CertError('FOLDER_UNWRITABLE', `writing the layout into ${directory}: ${code}`, {
       cause: error,
       // A full disk is emptied by somebody, but not by changing anything here.
       passing: ['ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE'].includes(code),
-      hint: isFolder
-        ? `${join(directory, latestFolder)} is a real folder and has to be a symbolic link: move it away`
-        : `check that the folder can be written by this user: ls -ld ${directory}`,
+      hint: hintFor(code, directory),
     })
   }
 }

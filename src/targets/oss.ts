@@ -71,7 +71,9 @@ class LayoutWriter {
     // Asked now because it costs nothing beside the writing; whether it failed is for the next step to find out.
     this.#readLeaf(latest, signal).catch(() => undefined)
     const written = await this.#putAll(archive, signal)
-    const count = written.filter((result) => result === 'written').length
+    const there = archive.filter((_object, i) => written[i] === 'exists')
+    if (there.length > 0) await this.#warnOfOthers(there, latest, signal)
+    const count = archive.length - there.length
     const already = archive.length - count
     return this.#outcome(
       count > 0 ? 'changed' : 'unchanged',
@@ -81,6 +83,30 @@ class LayoutWriter {
           ? 'already archived'
           : `${already} of ${archive.length} were there already`,
     )
+  }
+
+  /**
+   * The same leaf may have been archived with another chain, and an archive is never overwritten. Where reading is not
+   * permitted nothing can be said.
+   */
+  async #warnOfOthers(
+    there: readonly StoredObject[],
+    latest: readonly StoredObject[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    // What keeps it from being read is for the next step to report.
+    const look = await this.#readLeaf(latest, signal).catch(() => undefined)
+    if (look === undefined || look.status === 'refused') return
+    const contents = await Promise.all(there.map((object) => this.#contentOf(object, signal).catch(() => 'unknown')))
+    const names = there
+      .filter((_object, i) => contents[i] === 'other')
+      .map(({ key }) => key.slice(key.lastIndexOf('/') + 1))
+    if (names.length > 0) {
+      const folder = there[0]?.key.replace(/[^/]*$/, '')
+      this.#warnings.push(
+        `${this.#options.store.name}/${folder} was archived with other content (${names.join(', ')}) and stays as it is; latest/ is right`,
+      )
+    }
   }
 
   async writeLatest(latest: readonly StoredObject[], signal: AbortSignal): Promise<Outcome> {
@@ -116,17 +142,20 @@ class LayoutWriter {
   async #isInPlace(latest: readonly StoredObject[], leaf: string, signal: AbortSignal): Promise<boolean> {
     const [own, ...others] = [...latest].sort((a, b) => Number(isFile(leafFile)(b)) - Number(isFile(leafFile)(a)))
     if (own === undefined || own.body !== leaf) return false
-    const same = await Promise.all(
-      others.map(async (object) => {
-        const head = await this.#options.store.head(object.key, signal)
-        if (head.status !== 'found') return false
-        const { metadata, md5 } = head.value
-        return metadata['sha256'] === undefined
-          ? md5 === digest('md5', object.body)
-          : metadata['sha256'] === object.metadata['sha256']
-      }),
-    )
-    return same.every(Boolean)
+    const contents = await Promise.all(others.map((object) => this.#contentOf(object, signal)))
+    return contents.every((content) => content === 'same')
+  }
+
+  /** What stands where the object is to be, as far as it may be looked at. */
+  async #contentOf(object: StoredObject, signal: AbortSignal): Promise<'same' | 'other' | 'unknown'> {
+    const head = await this.#options.store.head(object.key, signal)
+    if (head.status !== 'found') return 'unknown'
+    const { metadata, md5 } = head.value
+    const isSame =
+      metadata['sha256'] === undefined
+        ? md5 === digest('md5', object.body)
+        : metadata['sha256'] === object.metadata['sha256']
+    return isSame ? 'same' : 'other'
   }
 
   /** All at once; all have ended when this returns or throws, so that nothing is written behind a failure's back. */

@@ -173,6 +173,11 @@ t.test('a process that is alive', async (t) => {
     leave(place.path, { host: 'another-host', pid: 1 }, 20)
     t.same(await waitsFor(t, place), ['process 1 on another-host'])
   })
+  t.test('one of another container with the same name', { skip: !hasProc && 'no namespaces' }, async (t) => {
+    const place = await open(t)
+    leave(place.path, { host, machine: `${host} pid:[1]`, pid: deadPid() }, 20)
+    t.same((await waitsFor(t, place)).length, 1, 'its number means nothing here')
+  })
   t.test('one that has just made the file', async (t) => {
     const place = await open(t)
     leave(place.path, '')

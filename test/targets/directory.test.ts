@@ -10,6 +10,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -168,8 +169,15 @@ t.test('the same leaf with a mended chain', async (t) => {
   t.match(await deploy(directory, material), { latest: { status: 'unchanged' } }, 'once more: nothing')
   t.same(imprint(directory), before)
 
+  const stoodIn = join(directory, readlinkSync(join(directory, 'latest')))
   t.match(await deploy(directory, bare), { latest: { status: 'changed' } })
   provesFiles(t, bare, reads(join(directory, 'latest')))
+  t.ok(existsSync(stoodIn), 'another run may be about to point at what has just been made')
+
+  const hourAgo = new Date(Date.now() - 3_700_000)
+  await deploy(directory, material)
+  utimesSync(stoodIn, hourAgo, hourAgo)
+  t.match(await deploy(directory, bare), { latest: { status: 'changed' } })
   t.same(readdirSync(directory).sort(), [material.archive, 'latest'].sort(), 'what stood in for it is gone')
 })
 
@@ -249,6 +257,23 @@ t.test('a file is in the way', async (t) => {
   const error = await refused(deploy(other, material))
   t.equal(error.code, 'FOLDER_UNWRITABLE')
   t.equal(readFileSync(join(other, 'latest'), 'utf8'), 'a file of somebody')
+})
+
+t.test('a link in the place of an archive is not followed', async (t) => {
+  const directory = newFolder(t)
+  const elsewhere = newFolder(t)
+  chmodSync(elsewhere, 0o700)
+  symlinkSync(elsewhere, join(directory, material.archive))
+  const error = await refused(deploy(directory, material))
+  t.match(error, { code: 'FOLDER_UNWRITABLE', message: /ENOTDIR/, hint: /move away/ })
+  t.same(readdirSync(elsewhere), [])
+  t.equal(mode(elsewhere), '700')
+})
+
+t.test('latest leads in a circle', async (t) => {
+  const directory = newFolder(t)
+  symlinkSync('latest', join(directory, 'latest'))
+  t.match(await refused(deploy(directory, material)), { code: 'FOLDER_UNWRITABLE', message: /ELOOP/, hint: /ls -la/ })
 })
 
 t.test('a folder without the right to write', { skip: isRoot && 'root may write anywhere' }, async (t) => {
