@@ -1,5 +1,7 @@
 const inputCodes = [
   'USAGE',
+  'CONFIG_INVALID',
+  'HOOK_INCOMPLETE',
   'FILE_UNREADABLE',
   'INPUT_TOO_LARGE',
   'INPUT_IS_DER',

@@ -4,19 +4,31 @@ import { StateFolder } from '../state/state-folder.js'
 import type { Surroundings } from './command.js'
 import { text, toggle, type Values, wholeNumber } from './flag.js'
 
-/** What every command that deploys takes. */
+/** What every command takes. */
 export const commonFlags = {
-  name: text('what the certificate is filed under [its first name]', { placeholder: 'NAME' }),
+  config: text('the configuration file [~/.config/acme-oss/acme-oss.yaml, else /etc/acme-oss/acme-oss.yaml]', {
+    placeholder: 'FILE',
+  }),
   'state-dir': text('where wanted deployments and issued certificates are kept', { placeholder: 'DIR' }),
-  timeout: wholeNumber('seconds for one request with all its retries', { min: 1, max: 3600, fallback: 60 }),
-  'dry-run': toggle('say what would be done, and do nothing: needs no credentials and no network'),
   json: toggle('print the result as one JSON object on standard output'),
   verbose: toggle('show every request', { alias: 'v' }),
-  quiet: toggle('show nothing but warnings and errors', { alias: 'q' }),
+  quiet: toggle('show nothing but the result, warnings and errors', { alias: 'q' }),
   'no-color': toggle('no colours (NO_COLOR is heeded as well)'),
 }
 
-type Common = Values<typeof commonFlags>
+/** What every command takes that reaches for the cloud. */
+export const reachFlags = {
+  timeout: wholeNumber('seconds for one request with all its retries', { min: 1, max: 3600, fallback: 60 }),
+}
+
+/** What every command takes that deploys one certificate. */
+export const deployFlags = {
+  name: text('what the certificate is filed under [its first name]', { placeholder: 'NAME' }),
+  ...reachFlags,
+  'dry-run': toggle('say what would be done, and do nothing: needs no credentials and no network'),
+}
+
+export type Common = Values<typeof commonFlags>
 
 /** @throws CertError STATE_UNUSABLE */
 export const stateRoot = (values: Common, { isRoot, homeFolder }: Surroundings): string => {

@@ -1,13 +1,13 @@
 import { normalize } from '../certificate/normalize.js'
 import { CertError } from '../errors.js'
-import { planDeployment } from '../pipeline/plan.js'
 import { pemFiles } from '../sources/files.js'
 import { defineCommand } from './command.js'
-import { commonFlags, openState } from './common-flags.js'
-import { carryOut, openReach, showPlan } from './deployment.js'
+import { commonFlags, deployFlags, openState } from './common-flags.js'
+import { carryOutAlone, openReach, showPlanAlone } from './deployment.js'
 import { text } from './flag.js'
 import { askedTargets, targetFlags } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
+import { openConfig, wantedTargets } from './wanted-targets.js'
 
 const name = 'deploy'
 
@@ -22,6 +22,7 @@ export const command = defineCommand({
     cert: text('the certificate alone, where there is no full chain', { placeholder: 'FILE' }),
     chain: text('the intermediates alone', { placeholder: 'FILE' }),
     ...targetFlags,
+    ...deployFlags,
     ...commonFlags,
   },
   examples: [
@@ -39,15 +40,18 @@ export const command = defineCommand({
         hint: 'add --fullchain fullchain.pem --key privkey.pem, or --fullchain - to read both from standard input',
       })
     }
-    const asked = askedTargets(values)
+    const config = () => openConfig(values, surroundings, true)
+    const wish = { values, targetValues: () => values, config, surroundings, terminal, typed: true }
+    const source = pemFiles({ name: values.name, certificates, key: values.key }, surroundings.input)
     const reach = openReach(values.timeout, surroundings, terminal)
     try {
-      const targets = reach.targets(asked)
-      const source = pemFiles({ name: values.name, certificates, key: values.key }, surroundings.input)
+      // What is wrong with the targets is said before anything is read from standard input.
+      reach.targets(askedTargets(values))
       const { bundle, warnings } = normalize(await source.collect(surroundings.signal), surroundings.now())
-      const request = { command: name, json: values.json, plan: planDeployment(bundle, targets), warnings, terminal }
-      if (values['dry-run']) return showPlan(request)
-      return await carryOut({ ...request, state: await openState(values, surroundings), surroundings })
+      const targets = reach.targets(await wantedTargets(wish, bundle))
+      const request = { command: name, json: values.json, bundle, targets, warnings, terminal }
+      if (values['dry-run']) return showPlanAlone(request)
+      return await carryOutAlone({ ...request, state: await openState(values, surroundings), surroundings })
     } finally {
       reach.connections.close()
     }

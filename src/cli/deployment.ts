@@ -1,11 +1,12 @@
 import { defaultCredentials } from '../aliyun/credentials.js'
-import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
+import { archiveName, type CertificateBundle, type CertificateFacts } from '../certificate/bundle.js'
 import type { CertError } from '../errors.js'
 import { HttpConnections } from '../http-connections.js'
 import { type Deployed, deploy } from '../pipeline/deploy.js'
-import type { StageReport, StepResult } from '../pipeline/execute.js'
-import type { Plan } from '../pipeline/plan.js'
+import type { Observer, StageReport, StepResult } from '../pipeline/execute.js'
+import { planDeployment } from '../pipeline/plan.js'
 import type { StateFolder } from '../state/state-folder.js'
+import type { TargetContext } from '../targets/index.js'
 import type { DeployTarget } from '../targets/target.js'
 import { exitCodes, type Surroundings } from './command.js'
 import {
@@ -23,25 +24,32 @@ import type { Terminal } from './terminal.js'
 /** What a command needs to reach the cloud, closed when it is done. */
 export interface Reach {
   readonly connections: HttpConnections
+  readonly context: TargetContext
   targets(asked: readonly AskedTarget[]): DeployTarget[]
 }
 
-export const openReach = (timeoutSeconds: number, surroundings: Surroundings, terminal: Terminal): Reach => {
+export const openReach = (
+  timeoutSeconds: number,
+  surroundings: Surroundings,
+  terminal: Terminal,
+  environment = surroundings.environment,
+): Reach => {
   const connections = new HttpConnections()
   const context = {
     connections,
-    credentials: defaultCredentials(surroundings.environment),
+    credentials: defaultCredentials(environment),
     timeout: timeoutSeconds * 1000,
     now: surroundings.now,
     trace: (line: string) => terminal.detail(line),
   }
-  return { connections, targets: (asked) => createTargets(asked, context) }
+  return { connections, context, targets: (asked) => createTargets(asked, context) }
 }
 
 export interface DeploymentRequest {
   readonly command: string
   readonly json: boolean
-  readonly plan: Plan
+  readonly bundle: CertificateBundle
+  readonly targets: readonly DeployTarget[]
   /** Found before anything was deployed. */
   readonly warnings: readonly string[]
   /** Warnings that have been shown already. */
@@ -53,65 +61,87 @@ export interface DeploymentRequest {
   readonly terminal: Terminal
 }
 
-/** Carries a plan out, shows how it goes and what became of it, and says with which status to exit. */
-export const carryOut = async (request: DeploymentRequest): Promise<number> => {
-  const { plan, terminal, surroundings, state } = request
+/** A deployment that has ended, one way or another. */
+export interface Ended {
+  readonly result: ResultJson
+  readonly status: number
+}
+
+/** Carries a deployment out, and shows how it goes and what became of it. */
+export const carryOut = async (request: DeploymentRequest): Promise<Ended> => {
+  const { bundle, targets, terminal, surroundings, state } = request
   for (const warning of request.warnings) terminal.warning(warning)
   const deployed = await deploy({
-    plan,
+    bundle,
+    targets,
     state,
     now: surroundings.now,
     signal: surroundings.signal,
-    onWait: (owner) => terminal.progress(`waiting for ${owner}, which is at work on ${plan.bundle.name}`),
-    observer: {
-      begun: (_target, step) => terminal.start(step.does),
-      ended: (target, result) => {
-        terminal.stop(result.does)
-        terminal.progress(stepLine(terminal, target, result))
-      },
-    },
+    onWait: (owner) => terminal.progress(`waiting for ${owner}, which is at work on ${bundle.name}`),
+    observer: shownSteps(terminal),
   })
   for (const warning of deployed.warnings) terminal.warning(warning)
-  const status = statusOf(deployed)
-  if (request.json) terminal.result(printJson(resultJson(request, deployed, status)))
-  else showResult(terminal, deployed)
+  const status = statusOf(deployed.stages)
+  if (!request.json) showResult(terminal, deployed)
+  return { result: resultJson(request, deployed, status), status }
+}
+
+/** The same for a command that is about one certificate: prints the result, and says with which status to exit. */
+export const carryOutAlone = async (request: DeploymentRequest): Promise<number> => {
+  const { result, status } = await carryOut(request)
+  if (request.json) request.terminal.result(printJson(result))
   return status
 }
+
+/** Shows each step as it goes. */
+export const shownSteps = (terminal: Terminal, name?: string): Observer => ({
+  begun: (_target, step) => terminal.start(step.does),
+  ended: (target, result) => {
+    terminal.stop(result.does)
+    terminal.progress(`${name === undefined ? '' : `${name}: `}${stepLine(terminal, target, result)}`)
+  },
+})
 
 export interface PlanRequest extends Omit<DeploymentRequest, 'state' | 'surroundings'> {
   /** The certificate of the plan is yet to be ordered; this is what would be. */
   readonly unissued?: string
 }
 
-/** Prints what would be done. */
-export const showPlan = (request: PlanRequest): number => {
-  const { plan, terminal, warnings, json, command, unissued } = request
+/** Shows what would be done; for programs, it is in the result alone. */
+export const showPlan = (request: PlanRequest): Ended => {
+  const { bundle, targets, terminal, warnings, json, command, unissued } = request
+  const plan = planDeployment(bundle, targets)
   for (const warning of warnings) terminal.warning(warning)
-  if (json) {
-    const result: ResultJson = {
-      schema: 'acme-oss/1',
-      command,
-      ok: true,
-      certificate: unissued === undefined ? certificateJson(plan.bundle) : null,
-      ...(request.order && { order: request.order }),
-      stages: plannedStages(plan),
-      pending: [],
-      warnings,
-      error: null,
-    }
-    terminal.result(printJson(result))
-    return exitCodes.done
+  const result: ResultJson = {
+    schema: 'acme-oss/1',
+    command,
+    ok: true,
+    certificate: unissued === undefined ? certificateJson(bundle) : null,
+    ...(request.order && { order: request.order }),
+    stages: plannedStages(plan),
+    pending: [],
+    warnings,
+    error: null,
   }
+  const ended = { result, status: exitCodes.done }
+  if (json) return ended
   if (unissued !== undefined) terminal.result(unissued)
-  terminal.result(`${unissued === undefined ? title(plan.bundle) : plan.bundle.name} would go to:`)
+  terminal.result(`${unissued === undefined ? title(bundle) : bundle.name} would go to:`)
   for (const { target, steps } of plan.stages) {
     terminal.result(target.name)
     steps.forEach((step, i) => void terminal.result(`  ${i + 1}. ${step.does}`))
   }
-  return exitCodes.done
+  return ended
 }
 
-const statusOf = ({ stages }: Deployed): number => {
+/** The same for a command that is about one certificate. */
+export const showPlanAlone = (request: PlanRequest): number => {
+  const { result, status } = showPlan(request)
+  if (request.json) request.terminal.result(printJson(result))
+  return status
+}
+
+export const statusOf = (stages: readonly Pick<StageReport, 'status'>[]): number => {
   const inPlace = stages.filter(({ status }) => status !== 'failed').length
   if (inPlace === stages.length) return exitCodes.done
   return inPlace === 0 ? exitCodes.failed : exitCodes.partly
@@ -126,8 +156,11 @@ const stepLine = (terminal: Terminal, target: DeployTarget, result: StepResult):
   return `${terminal.paint(style, mark)} ${target.kind}: ${result.does}${note} ${terminal.paint('dim', `(${time})`)}`
 }
 
-const title = (bundle: CertificateBundle): string =>
-  `${bundle.name} (${archiveName(bundle)}, valid until ${bundle.notAfter.toISOString().slice(0, 10)})`
+/** A lineage may be called anything, and a terminal obeys what it is shown. */
+export const printable = (name: string): string => name.replace(/\p{Cc}/gu, '�')
+
+export const title = (facts: CertificateFacts): string =>
+  `${printable(facts.name)} (${archiveName(facts)}, valid until ${facts.notAfter.toISOString().slice(0, 10)})`
 
 const showResult = (terminal: Terminal, { bundle, stages, pending }: Deployed): void => {
   const names = (wanted: (stage: StageReport) => boolean) =>
@@ -141,11 +174,11 @@ const showResult = (terminal: Terminal, { bundle, stages, pending }: Deployed): 
     for (const step of steps) if (step.status === 'failed') showFailure(terminal, target, step.error)
   }
   if (pending.length > 0 && stages.some(({ status }) => status === 'failed')) {
-    terminal.progress('what is missing has been recorded; the same command again does it, and nothing twice')
+    terminal.progress('what is missing has been recorded; acme-oss sync does it, and nothing twice')
   }
 }
 
-const showFailure = (terminal: Terminal, target: string, error: CertError): void => {
+export const showFailure = (terminal: Terminal, target: string, error: CertError): void => {
   terminal.failure(`${target}: ${error.message}`, error.hint)
   if (error.vendor?.requestId !== undefined) terminal.detail(`request id ${error.vendor.requestId}`)
 }

@@ -5,10 +5,12 @@ const columns = 100
 
 /** What `acme-oss COMMAND --help` prints. */
 export const commandHelp = (command: Command<Flags>): string => {
-  const rows = Object.entries(command.flags).map(([name, flag]) => [spelling(name, flag), flag.describe] as const)
+  const rows = Object.entries({ ...command.flags, ...command.late }).map(
+    ([name, flag]) => [spelling(name, flag), flag.describe] as const,
+  )
   const width = Math.max(...rows.map(([left]) => left.length)) + 2
   return [
-    `acme-oss ${command.name} [options]`,
+    `acme-oss ${[command.name, command.words?.usage].filter(Boolean).join(' ')} [options]`,
     '',
     ...wrap(command.summary, columns),
     '',

@@ -3,7 +3,7 @@ import type { CertificateBundle } from '../certificate/bundle.js'
 import { renewalTime } from '../certificate/renewal-time.js'
 import { orderNames } from '../issuer/order-names.js'
 import { findStored, obtain, type Wanted } from '../pipeline/obtain.js'
-import { planDeployment, requireUseful } from '../pipeline/plan.js'
+import { requireUseful } from '../pipeline/plan.js'
 import { Secret } from '../secret.js'
 import { createSolver } from '../solvers/index.js'
 import { issuerSource, requireAccount } from '../sources/issuer.js'
@@ -11,19 +11,23 @@ import type { Source } from '../sources/source.js'
 import { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget } from '../targets/target.js'
 import { defineCommand, type Surroundings } from './command.js'
-import { commonFlags, stateRoot } from './common-flags.js'
-import { carryOut, openReach, showPlan } from './deployment.js'
+import { commonFlags, deployFlags, stateRoot } from './common-flags.js'
+import { carryOutAlone, openReach, showPlanAlone } from './deployment.js'
 import type { Values } from './flag.js'
+import { issueLayer } from './issue-layer.js'
 import { caBundle, chosenCa, externalAccount, issuerFlags, requireEmail, solverSettings } from './issuer-flags.js'
-import { type AskedTarget, askedTargets, targetFlags } from './target-flags.js'
+import { type AskedTarget, targetFlags } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
+import { openConfig, wantedTargets } from './wanted-targets.js'
 
 const name = 'issue-and-deploy'
+
+const flags = { ...issuerFlags, ...targetFlags, ...deployFlags, ...commonFlags }
 
 export const command = defineCommand({
   name,
   summary: 'Issues a certificate and deploys it; where one is stored that is not due for renewal, deploys that one.',
-  flags: { ...issuerFlags, ...targetFlags, ...commonFlags },
+  flags,
   examples: [
     [
       'acme-oss issue-and-deploy -d example.com -d www.example.com --email ops@example.com --agree-tos --bucket my-ssl-certs --region cn-hangzhou --prefix certs/example.com/',
@@ -34,10 +38,13 @@ export const command = defineCommand({
       'a wildcard, by DNS',
     ],
   ],
-  run: async (values, surroundings) => {
-    const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
+  run: async (given, surroundings, parsed) => {
+    const terminal = new Terminal(surroundings, { ...given, color: wantsColor(given['no-color'], surroundings) })
+    const config = await openConfig(given, surroundings, true)
+    const values = parsed.read(flags, issueLayer(config, given))
     const order = await readOrder(values)
-    const asked = askedTargets(values)
+    const wish = { values, targetValues: () => values, config: async () => config, surroundings, terminal, typed: true }
+    const asked = await wantedTargets(wish, order)
     const reach = openReach(values.timeout, surroundings, terminal)
     try {
       const targets = reach.targets(asked)
@@ -51,10 +58,11 @@ export const command = defineCommand({
       if (stored === undefined) await requireAccount({ ...order, state: folder })
       if (values['dry-run']) {
         const { bundle, warnings } = stored ?? { bundle: imagined(order, surroundings.now()), warnings: [] }
-        return showPlan({
+        return showPlanAlone({
           command: name,
           json: values.json,
-          plan: planDeployment(bundle, targets),
+          bundle,
+          targets,
           warnings,
           order: { ca: order.ca.name, placed: false, ms: null },
           ...(stored === undefined && { unissued: describeOrder(order) }),
@@ -87,11 +95,11 @@ export const command = defineCommand({
       if (!obtained.ordered) showNotDue(terminal, obtained.bundle)
       // What was issued a moment ago is never older than what is there, whatever a wrong clock says.
       const chosen = obtained.ordered ? newest(targets, reach.targets(asked.map(allowingOlder))) : targets
-      const plan = planDeployment(obtained.bundle, chosen)
-      return await carryOut({
+      return await carryOutAlone({
         command: name,
         json: values.json,
-        plan,
+        bundle: obtained.bundle,
+        targets: chosen,
         warnings: obtained.warnings,
         said,
         order: { ca: order.ca.name, placed: obtained.ordered, ms: obtained.ms },
@@ -105,7 +113,7 @@ export const command = defineCommand({
   },
 })
 
-type OrderValues = Values<typeof issuerFlags & typeof commonFlags>
+type OrderValues = Values<typeof issuerFlags & typeof deployFlags>
 
 type CertificateOrder = Awaited<ReturnType<typeof readOrder>>
 
@@ -207,7 +215,7 @@ const newest = (asked: readonly DeployTarget[], replacing: readonly DeployTarget
 
 const allowingOlder = ({ kind, settings }: AskedTarget): AskedTarget => ({
   kind,
-  settings: { ...settings, allowOlder: true },
+  settings: { ...settings, 'allow-older': true },
 })
 
 const describeOrder = ({ names, ca, solver, keyType }: CertificateOrder): string =>

@@ -113,4 +113,6 @@ const isCertificate = (block: string): boolean => {
   }
 }
 
-export const chosenCa = (values: IssuerValues) => findCa(values.ca ?? 'letsencrypt')
+export const defaultCa = 'letsencrypt'
+
+export const chosenCa = (values: IssuerValues) => findCa(values.ca ?? defaultCa)

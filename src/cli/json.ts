@@ -1,9 +1,9 @@
-import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
+import { archiveName, type CertificateFacts } from '../certificate/bundle.js'
 import type { CertError } from '../errors.js'
 import type { StageReport, StepResult } from '../pipeline/execute.js'
 import type { Plan } from '../pipeline/plan.js'
 import { redact } from '../secret.js'
-import type { Pending } from '../state/deployments.js'
+import type { Pending } from '../state/deployment-record.js'
 
 /** What a command that handles one certificate prints with `--json`; documented in docs/json.md. */
 export interface ResultJson {
@@ -54,8 +54,9 @@ export interface StepJson {
 }
 
 export interface PendingJson {
-  readonly target: string
-  readonly step: string
+  /** Null where nobody knows yet where the certificate is to go. */
+  readonly target: string | null
+  readonly step: string | null
   readonly next: string | null
   readonly error: ErrorJson | null
 }
@@ -76,15 +77,15 @@ export const errorJson = ({ code, message, hint, vendor }: ErrorLike): ErrorJson
   vendor: vendor === undefined ? null : { code: vendor.code, requestId: vendor.requestId ?? null },
 })
 
-export const certificateJson = (bundle: CertificateBundle): CertificateJson => ({
-  name: bundle.name,
-  names: bundle.names,
-  notBefore: bundle.notBefore.toISOString(),
-  notAfter: bundle.notAfter.toISOString(),
-  serial: bundle.serial,
-  sha1: bundle.fingerprint.sha1,
-  sha256: bundle.fingerprint.sha256,
-  archive: archiveName(bundle),
+export const certificateJson = (facts: CertificateFacts): CertificateJson => ({
+  name: facts.name,
+  names: facts.names,
+  notBefore: facts.notBefore.toISOString(),
+  notAfter: facts.notAfter.toISOString(),
+  serial: facts.serial,
+  sha1: facts.fingerprint.sha1,
+  sha256: facts.fingerprint.sha256,
+  archive: archiveName(facts),
 })
 
 export const stageJson = ({ target, status, steps }: StageReport): StageJson => ({
@@ -111,8 +112,8 @@ export const plannedStages = (plan: Plan): StageJson[] =>
   }))
 
 export const pendingJson = ({ target, step, next, error }: Pending): PendingJson => ({
-  target,
-  step,
+  target: target ?? null,
+  step: step ?? null,
   next: next ?? null,
   error: error === undefined ? null : errorJson(error),
 })

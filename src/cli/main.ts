@@ -24,6 +24,26 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'deploys a certificate that lies in PEM files',
     load: async () => (await import('./deploy.js')).command,
   },
+  hook: {
+    summary: 'called by certbot, acme.sh, dehydrated, lego and uacme: deploys what they issued',
+    load: async () => (await import('./hook.js')).command,
+  },
+  sync: {
+    summary: 'tries again what is wanted and not yet there; for a timer',
+    load: async () => (await import('./sync.js')).command,
+  },
+  status: {
+    summary: 'what is wanted, and what of it is done',
+    load: async () => (await import('./status.js')).command,
+  },
+  forget: {
+    summary: 'no longer wants a certificate somewhere',
+    load: async () => (await import('./forget.js')).command,
+  },
+  config: {
+    summary: 'checks, describes or begins the configuration file',
+    load: async () => (await import('./config.js')).command,
+  },
 }
 
 const help = (): string =>
@@ -53,18 +73,20 @@ const run = async (words: readonly string[], surroundings: Surroundings): Promis
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (entry === undefined) throw await unknownCommand(name)
   const command = await entry.load()
-  if (rest.includes('--help') || rest.includes('-h')) {
+  const own = rest.slice(0, [...rest, '--'].indexOf('--'))
+  if (own.includes('--help') || own.includes('-h')) {
     const { commandHelp } = await import('./help.js')
     surroundings.output.write(commandHelp(command))
     return exitCodes.done
   }
   const { parseCommand } = await import('./parse.js')
-  return await command.run(await parseCommand(command, rest, surroundings.environment), surroundings)
+  const parsed = await parseCommand(command, rest, surroundings.environment)
+  return await command.run(parsed.values, surroundings, parsed)
 }
 
 const unknownCommand = async (name: string): Promise<CertError> => {
   if (name === '') return new CertError('USAGE', 'no command is given', { hint: 'acme-oss --help lists them' })
-  const { nearest } = await import('./parse.js')
+  const { nearest } = await import('../nearest.js')
   const near = nearest(name, Object.keys(commands))
   return new CertError('USAGE', `acme-oss does not know the command "${name}"`, {
     hint: near === undefined ? 'acme-oss --help lists what there is' : `did you mean acme-oss ${near}?`,
@@ -99,11 +121,21 @@ const report = async (thrown: unknown, words: readonly string[], surroundings: S
 
 /** As the command would have read it, had it come to that. */
 const wantsJson = (words: readonly string[], environment: Surroundings['environment']): boolean => {
-  const given = words.findLast((word) => word === '--json' || word.startsWith('--json='))
+  const own = words.slice(0, [...words, '--'].indexOf('--'))
+  const given = own.findLast((word) => word === '--json' || word.startsWith('--json='))
   return isOn(given === undefined ? environment['ACME_OSS_JSON'] : given.slice('--json='.length) || 'on')
 }
 
 const isOn = (value: string | undefined): boolean => /^(1|true|yes|on)$/i.test(value ?? '')
+
+/** The folder may have been removed under our feet. */
+const currentFolder = (): string => {
+  try {
+    return process.cwd()
+  } catch {
+    return '/'
+  }
+}
 
 /** Node throws where a user is in no list of users and HOME is not set. */
 const homeFolder = (): string | undefined => {
@@ -125,6 +157,8 @@ const surroundings: Surroundings = {
   isTerminal: process.stderr.isTTY === true,
   isRoot: process.getuid?.() === 0,
   homeFolder: homeFolder(),
+  folder: currentFolder(),
+  userId: process.getuid?.(),
   now: () => new Date(),
   signal: interruption.signal,
 }

@@ -1,19 +1,23 @@
+import type { CertificateBundle } from '../certificate/bundle.js'
 import { CertError, toCertError } from '../errors.js'
-import { Deployment, type Pending } from '../state/deployments.js'
-import { withLock } from '../state/lock.js'
+import type { Pending } from '../state/deployment-record.js'
+import { Deployment, newestOn, type WantedTarget } from '../state/deployments.js'
+import { type LockOptions, withLock, withLocks } from '../state/lock.js'
 import type { StateFolder } from '../state/state-folder.js'
+import type { DeployTarget } from '../targets/target.js'
 import { execute, type Observer, type Report } from './execute.js'
-import type { Plan } from './plan.js'
+import { type Plan, planDeployment } from './plan.js'
 
 export interface DeployOptions {
-  readonly plan: Plan
+  readonly bundle: CertificateBundle
+  readonly targets: readonly DeployTarget[]
   /** Where the wanted deployment is recorded; an error where it cannot be, which then is a warning. */
   readonly state: StateFolder | CertError
   readonly now: () => Date
   readonly signal: AbortSignal
   readonly observer: Observer
   /** Told once, when another process is at work on the same name. */
-  readonly onWait?: (owner: string) => void
+  readonly onWait?: ((owner: string) => void) | undefined
 }
 
 export interface Deployed extends Report {
@@ -21,42 +25,85 @@ export interface Deployed extends Report {
 }
 
 /**
- * Records what is wanted, carries the plan out, and crosses off what is done. Whatever fails is in the report and,
- * unless the state folder is unusable, still wanted.
+ * Records what is wanted, carries it out, and crosses off what is done. Whatever fails is in the report and, unless the
+ * state folder is unusable, still wanted.
+ * @throws CertError NAME_NOT_COVERED, USAGE: before anything is touched; LOCKED
  */
 export const deploy = async (options: DeployOptions): Promise<Deployed> => {
-  const { plan, state, signal, onWait } = options
-  for (const { target } of plan.stages) target.warmUp?.()
-  if (!('root' in state)) return await deployUnrecorded(options, state)
+  const { bundle, targets, state, signal, observer, onWait } = options
+  const plan = planDeployment(bundle, targets)
+  for (const target of targets) target.warmUp?.()
+  if (!('root' in state)) return await deployUnrecorded(options, plan, state)
   try {
-    return await withLock(state, plan.bundle.name, { signal, onWait }, () => deployRecorded(options, state))
+    return await withRecord({ ...options, state }, wantedTargets(plan), undefined, async (deployment, hasWaited) => {
+      // Where reading is not permitted, only the records tell that a newer one came meanwhile.
+      const now = hasWaited ? planDeployment(bundle, targets, await newestOn(state, bundle)) : plan
+      const report = await executeAlone(now, { state, signal, onWait, observers: [observer, recorder(deployment)] })
+      return { ...report, ...(await settled(deployment, report.warnings)) }
+    })
   } catch (error) {
-    if (error instanceof CertError && error.code === 'STATE_UNUSABLE') return await deployUnrecorded(options, error)
+    if (error instanceof CertError && error.code === 'STATE_UNUSABLE') {
+      return await deployUnrecorded(options, plan, error)
+    }
     throw error
   }
 }
 
-const deployRecorded = async (
-  { plan, now, signal, observer }: DeployOptions,
-  state: StateFolder,
-): Promise<Deployed> => {
-  const deployment = await Deployment.record(state, plan.bundle, wantedTargets(plan), now)
-  const report = await execute(plan, signal, [observer, recorder(deployment)])
-  const warnings = [...report.warnings]
-  await deployment.settle().catch((error: unknown) => {
-    warnings.push(`the record of what is done could not be written: ${toCertError(error).message}`)
-  })
-  return { ...report, warnings, pending: deployment.pending }
+/**
+ * Runs `work` on what was written down, with nobody else at work on the same name. Whoever has to wait for that has
+ * written it down before.
+ */
+const withRecord = async <T>(
+  { bundle, state, now, signal, onWait }: KeepOptions,
+  targets: readonly WantedTarget[],
+  unresolved: CertError | undefined,
+  work: (deployment: Deployment, hasWaited: boolean) => Promise<T>,
+): Promise<T> => {
+  let noting: Promise<unknown> = Promise.resolve()
+  let hasWaited = false
+  const note = (owner: string): void => {
+    hasWaited = true
+    // Where it fails, recording fails as well, and is reported.
+    noting = Deployment.note(state, bundle, targets, now, unresolved).catch(() => undefined)
+    onWait?.(owner)
+  }
+  try {
+    return await withLock(state, bundle.name, { signal, onWait: note }, async () => {
+      await noting
+      return await work(await Deployment.record(state, bundle, targets, now, unresolved), hasWaited)
+    })
+  } finally {
+    await noting
+  }
+}
+
+export interface ExecuteAloneOptions extends LockOptions {
+  readonly state: StateFolder
+  readonly observers: readonly Observer[]
+}
+
+/**
+ * Carries a plan out with nobody else at work on its targets: two certificates may have been given the same place, and
+ * files of the one must not come to lie among files of the other.
+ * @throws CertError LOCKED, STATE_UNUSABLE
+ */
+export const executeAlone = async (
+  plan: Plan,
+  { state, signal, onWait, observers }: ExecuteAloneOptions,
+): Promise<Report> => {
+  const places = plan.stages.map(({ target }) => `at ${target.name}`)
+  return await withLocks(state, places, { signal, onWait }, () => execute(plan, signal, observers))
 }
 
 /** Being deployed matters more than being recorded. */
-const deployUnrecorded = async ({ plan, signal, observer }: DeployOptions, why: CertError): Promise<Deployed> => {
+const deployUnrecorded = async ({ signal, observer }: DeployOptions, plan: Plan, why: CertError): Promise<Deployed> => {
   const report = await execute(plan, signal, [observer])
   const warning = `nothing was recorded, so what failed is not tried again by itself: ${why.message}`
   return { ...report, warnings: [...report.warnings, warning], pending: [] }
 }
 
-const wantedTargets = (plan: Plan) =>
+/** What is to be written down of the targets of a plan. */
+export const wantedTargets = (plan: Plan): WantedTarget[] =>
   plan.stages.map(({ target: { identity, kind, name, settings }, steps }) => ({
     identity,
     kind,
@@ -65,9 +112,36 @@ const wantedTargets = (plan: Plan) =>
     steps: steps.map(({ id }) => id),
   }))
 
-const recorder = (deployment: Deployment): Observer => ({
+/** Crosses off what is done. */
+export const recorder = (deployment: Deployment): Observer => ({
   ended: (target, result) => {
     if (result.status === 'failed') deployment.failed(target.identity, result.id, result.error)
     else if (result.status !== 'skipped') deployment.done(target.identity, result.id, result.note)
   },
 })
+
+/** What is left, once all of it is on disk. */
+export const settled = async (
+  deployment: Deployment,
+  warnings: readonly string[],
+): Promise<{ readonly warnings: readonly string[]; readonly pending: readonly Pending[] }> => {
+  try {
+    await deployment.settle()
+    return { warnings, pending: deployment.pending }
+  } catch (error) {
+    const warning = `the record of what is done could not be written: ${toCertError(error).message}`
+    return { warnings: [...warnings, warning], pending: deployment.pending }
+  }
+}
+
+export type KeepOptions = Pick<DeployOptions, 'bundle' | 'now' | 'signal' | 'onWait'> & { readonly state: StateFolder }
+
+/**
+ * Writes a certificate down of which nobody knows yet where it is to go, and why.
+ * @throws CertError LOCKED, STATE_UNUSABLE
+ */
+export const keepUnresolved = async (options: KeepOptions, why: CertError): Promise<readonly Pending[]> =>
+  await withRecord(options, [], why, async (deployment) => {
+    await deployment.settle()
+    return deployment.pending
+  })

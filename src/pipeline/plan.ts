@@ -1,7 +1,7 @@
 import type { CertificateBundle } from '../certificate/bundle.js'
 import { covers, whyUncovered } from '../certificate/names.js'
 import { CertError } from '../errors.js'
-import type { DeployTarget, Step } from '../targets/target.js'
+import type { DeployTarget, Step, Validity } from '../targets/target.js'
 
 /** What would be done, as a value: it can be printed, recorded and refused with no network, clock or credential. */
 export interface Plan {
@@ -18,12 +18,23 @@ export interface Stage {
 
 /**
  * Lists every step of every target, once the certificate is known to cover all that will be served with it.
+ * @param newestOn the newest certificate known to be wanted on a target, by its identity
  * @throws CertError NAME_NOT_COVERED, USAGE
  */
-export const planDeployment = (bundle: CertificateBundle, targets: readonly DeployTarget[]): Plan => {
+export const planDeployment = (
+  bundle: CertificateBundle,
+  targets: readonly DeployTarget[],
+  newestOn: (identity: string) => Validity | undefined = () => undefined,
+): Plan => {
   requireUseful(bundle.names, targets)
   const distinct = new Map(targets.map((target) => [target.identity, target]))
-  return { bundle, stages: [...distinct.values()].map((target) => ({ target, steps: target.plan(bundle) })) }
+  return {
+    bundle,
+    stages: [...distinct.values()].map((target) => ({
+      target,
+      steps: target.plan(bundle, newestOn(target.identity)),
+    })),
+  }
 }
 
 /**

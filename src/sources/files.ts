@@ -11,6 +11,8 @@ export interface PemFiles {
   readonly name?: string | undefined
   /** Paths of what holds the certificates; `-` is standard input. */
   readonly certificates: readonly string[]
+  /** More of them, where there are such files. */
+  readonly perhaps?: readonly string[] | undefined
   /** Absent where the key stands among the certificates. */
   readonly key?: string | undefined
 }
@@ -23,7 +25,12 @@ export const pemFiles = (files: PemFiles, standardInput: Readable): Source => ({
     for (const path of new Set([...files.certificates, ...(files.key === undefined ? [] : [files.key])])) {
       texts.set(path, path === '-' ? await readStream(standardInput, signal) : await readTextFile(path))
     }
-    const certificates = files.certificates.map((path) => texts.get(path) ?? '').join('\n')
+    for (const path of files.perhaps ?? []) {
+      const text = await readTextFile(path).catch(unlessMissing)
+      if (text !== undefined) texts.set(path, text)
+    }
+    const all = [...files.certificates, ...(files.perhaps ?? [])]
+    const certificates = all.map((path) => texts.get(path) ?? '').join('\n')
     return {
       name: files.name,
       certificates,
@@ -31,6 +38,10 @@ export const pemFiles = (files: PemFiles, standardInput: Readable): Source => ({
     }
   },
 })
+
+const unlessMissing = (error: unknown): undefined => {
+  if (!(error instanceof CertError && systemCode(error.cause) === 'ENOENT')) throw error
+}
 
 /**
  * A small text file of the user's.

@@ -1,47 +1,25 @@
 import { archiveName, type CertificateBundle, fullchain } from '../certificate/bundle.js'
-import type { CertError, VendorRefusal } from '../errors.js'
+import type { CertError } from '../errors.js'
+import { Secret } from '../secret.js'
+import {
+  closeSteps,
+  type DeploymentRecord,
+  isOrWasWanted,
+  nextTry,
+  type Pending,
+  parseRecord,
+  pendingOf,
+  type RecordedError,
+  type StepRecord,
+  superseded,
+  type TargetRecord,
+} from './deployment-record.js'
 import type { StateFolder } from './state-folder.js'
 
-/** One certificate and the places where it is wanted, as it lies in `deployments/<name>/<sha256[0:12]>/record.json`. */
-export interface DeploymentRecord {
-  readonly schema: 1
-  readonly name: string
-  readonly names: readonly string[]
-  readonly notBefore: string
-  readonly notAfter: string
-  readonly serial: string
-  readonly fingerprint: { readonly sha1: string; readonly sha256: string }
-  readonly archive: string
-  /** When it was last asked for. */
-  readonly recordedAt: string
-  /** By identity. */
-  readonly targets: Record<string, TargetRecord>
-}
-
-export interface TargetRecord {
-  readonly kind: string
-  readonly name: string
-  readonly settings: Readonly<Record<string, string | boolean>>
-  readonly steps: Record<string, StepRecord>
-}
-
-export type StepRecord =
-  | { readonly status: 'pending' }
-  | { readonly status: 'done'; readonly at: string; readonly note?: string | undefined }
-  | {
-      readonly status: 'failed'
-      readonly at: string
-      readonly tries: number
-      /** Not tried again before then. */
-      readonly next: string
-      readonly error: RecordedError
-    }
-
-export interface RecordedError {
-  readonly code: string
-  readonly message: string
-  readonly hint?: string | undefined
-  readonly vendor?: VendorRefusal | undefined
+/** From when to when a certificate is valid. */
+interface Validity {
+  readonly notBefore: Date
+  readonly notAfter: Date
 }
 
 /** A target as it is written down. */
@@ -53,46 +31,43 @@ export interface WantedTarget {
   readonly steps: readonly string[]
 }
 
-export interface Pending {
-  readonly target: string
-  readonly step: string
-  readonly next: string | undefined
-  readonly error: RecordedError | undefined
+/** A certificate as it lies on disk: PEM, leaf first. */
+export interface RecordedMaterial {
+  readonly certificates: string
+  readonly privateKey: Secret
 }
 
+const root = 'deployments'
 const recordFile = 'record.json'
 const certificateFile = 'fullchain.pem'
 const keyFile = 'privkey.pem'
+// In ms.
+const longestWrite = 600_000
 
-const minute = 60_000
-const longestPause = 6 * 60 * minute
-const day = 24 * 60 * minute
+const idOf = ({ fingerprint }: Pick<DeploymentRecord, 'fingerprint'>): string => fingerprint.sha256.slice(0, 12)
 
-/** When a step that failed is due again: after a minute, then doubling; once a day if it cannot pass by itself. */
-export const nextTry = (tries: number, passing: boolean, now: Date): Date =>
-  new Date(now.getTime() + (passing ? Math.min(longestPause, minute * 2 ** Math.min(tries - 1, 20)) : day))
+const folderOf = (record: Pick<DeploymentRecord, 'name' | 'fingerprint'>): string[] => [root, record.name, idOf(record)]
 
 /**
  * What is wanted, written down before anything is tried, and crossed off step by step. Killed at any instant, the
- * record says at least what is still missing.
+ * record says at least what is still missing. Whoever writes one holds the lock of its name.
  */
 export class Deployment {
   readonly #state: StateFolder
-  readonly #folder: readonly string[]
   readonly #now: () => Date
   #record: DeploymentRecord
   #writing: Promise<void> = Promise.resolve()
 
-  private constructor(state: StateFolder, folder: readonly string[], record: DeploymentRecord, now: () => Date) {
+  constructor(state: StateFolder, record: DeploymentRecord, now: () => Date) {
     this.#state = state
-    this.#folder = folder
     this.#record = record
     this.#now = now
   }
 
   /**
-   * Records that `bundle` is wanted on `targets`. The same certificate on other targets is added to its record; on the
-   * same ones, their steps begin anew.
+   * Records that `bundle` is wanted on `targets`, which takes the place of what was wanted there before and is older.
+   * The same certificate on other targets is added to its record; on the same ones, their steps begin anew.
+   * @param unresolved why nobody knows yet where it is to go
    * @throws CertError STATE_UNUSABLE
    */
   static async record(
@@ -100,79 +75,118 @@ export class Deployment {
     bundle: CertificateBundle,
     targets: readonly WantedTarget[],
     now: () => Date,
+    unresolved?: CertError,
   ): Promise<Deployment> {
-    const folder = ['deployments', bundle.name, bundle.fingerprint.sha256.slice(0, 12)]
-    const known = await readRecord(state, folder)
-    const record: DeploymentRecord = {
-      schema: 1,
-      name: bundle.name,
-      names: bundle.names,
-      notBefore: bundle.notBefore.toISOString(),
-      notAfter: bundle.notAfter.toISOString(),
-      serial: bundle.serial,
-      fingerprint: bundle.fingerprint,
-      archive: archiveName(bundle),
-      recordedAt: now().toISOString(),
-      targets: {
-        ...known?.targets,
-        ...Object.fromEntries(targets.map((target) => [target.identity, toRecord(target)])),
-      },
+    const { records } = await readDeployments(state, bundle.name)
+    const known = records.find(isOf(bundle))
+    const others = records.filter((record) => record !== known)
+    const record = newRecord(bundle, targets, now(), unresolved, known)
+    await state.sweep(folderOf(record))
+    await writeAll(state, bundle, record)
+    // After it, so that a process killed in between leaves one certificate too many rather than none.
+    for (const other of others) await keepSuperseded(state, other, [record], now())
+    return new Deployment(state, record, now)
+  }
+
+  /**
+   * The same for whoever has to wait for the lock, so that nothing is lost if that is in vain. A certificate that is
+   * recorded already stays as it is: somebody may be at work on it.
+   * @throws CertError STATE_UNUSABLE
+   */
+  static async note(
+    state: StateFolder,
+    bundle: CertificateBundle,
+    targets: readonly WantedTarget[],
+    now: () => Date,
+    unresolved?: CertError,
+  ): Promise<void> {
+    const { records } = await readDeployments(state, bundle.name)
+    if (!records.some(isOf(bundle))) {
+      await writeAll(state, bundle, newRecord(bundle, targets, now(), unresolved, undefined))
     }
-    await state.sweep(folder)
-    // The record comes last: it is what makes the rest wanted.
-    await Promise.all([
-      state.write([...folder, certificateFile], fullchain(bundle)),
-      state.write([...folder, keyFile], bundle.privateKey.reveal()),
+  }
+
+  get record(): DeploymentRecord {
+    return this.#record
+  }
+
+  /** What is still missing. */
+  get pending(): readonly Pending[] {
+    return pendingOf(this.#record)
+  }
+
+  /** Undefined once nothing needed it any more. */
+  async readMaterial(): Promise<RecordedMaterial | undefined> {
+    const folder = folderOf(this.#record)
+    const [certificates, privateKey] = await Promise.all([
+      this.#state.read([...folder, certificateFile]),
+      this.#state.read([...folder, keyFile]),
     ])
-    await state.write([...folder, recordFile], serialize(record))
-    return new Deployment(state, folder, record, now)
+    return certificates === undefined || privateKey === undefined
+      ? undefined
+      : { certificates, privateKey: new Secret(privateKey) }
   }
 
   done(identity: string, step: string, note: string | undefined): void {
     this.#set(identity, step, { status: 'done', at: this.#now().toISOString(), note })
   }
 
-  failed(identity: string, step: string, { code, message, hint, vendor, passing }: CertError): void {
+  failed(identity: string, step: string, error: CertError): void {
     const before = this.#record.targets[identity]?.steps[step]
-    const tries = (before?.status === 'failed' ? before.tries : 0) + 1
-    const at = this.#now()
-    const next = nextTry(tries, passing, at).toISOString()
-    this.#set(identity, step, {
-      status: 'failed',
-      at: at.toISOString(),
-      tries,
-      next,
-      error: { code, message, hint, vendor },
-    })
+    const tries = before?.status === 'failed' ? before.tries : 0
+    this.#set(identity, step, { status: 'failed', ...failure(error, tries, this.#now()) })
+  }
+
+  /** Where it is to go has been found out; what of it is new is wanted from now on. */
+  resolved(targets: readonly WantedTarget[]): void {
+    const added = targets.filter(({ identity }) => this.#record.targets[identity] === undefined)
+    const records = Object.fromEntries(added.map((target) => [target.identity, toRecord(target)]))
+    this.#change({ ...this.#record, unresolved: null, targets: { ...this.#record.targets, ...records } })
+  }
+
+  /** It is still not known where it is to go. */
+  unresolved(error: CertError): void {
+    const tries = this.#record.unresolved?.tries ?? 0
+    this.#change({ ...this.#record, unresolved: failure(error, tries, this.#now()) })
+  }
+
+  /** The certificate is of no use any more. */
+  expired(): void {
+    const step: StepRecord = { status: 'expired', at: this.#now().toISOString() }
+    this.#change({ ...closeSteps(this.#record, () => step), unresolved: null })
+  }
+
+  /**
+   * No longer wanted, on the targets that `isMeant` picks.
+   * @param all also where nobody knows yet where it is to go
+   * @returns the names of those of which anything was open
+   */
+  forget(isMeant: (target: TargetRecord) => boolean, all: boolean): string[] {
+    const open = this.pending.flatMap(({ identity }) => identity ?? [])
+    const meant = Object.entries(this.#record.targets).filter(
+      ([identity, target]) => open.includes(identity) && isMeant(target),
+    )
+    const isUnresolved = all && this.#record.unresolved !== null
+    if (meant.length === 0 && !isUnresolved) return []
+    const step: StepRecord = { status: 'forgotten', at: this.#now().toISOString() }
+    const closed = closeSteps(this.#record, (_identity, target) => (isMeant(target) ? step : undefined))
+    this.#change(isUnresolved ? { ...closed, unresolved: null } : closed)
+    return [...meant.map(([, { name }]) => name), ...(isUnresolved ? [`the certificate ${closed.archive}`] : [])]
   }
 
   #set(identity: string, step: string, state: StepRecord): void {
     const target = this.#record.targets[identity]
     if (target === undefined) return
     const steps = { ...target.steps, [step]: state }
-    this.#record = { ...this.#record, targets: { ...this.#record.targets, [identity]: { ...target, steps } } }
-    const text = serialize(this.#record)
-    this.#writing = this.#writing.then(() => this.#state.write([...this.#folder, recordFile], text))
-    // A failure is kept for `settle`; the step itself is not delayed by the disk.
-    this.#writing.catch(() => undefined)
+    this.#change({ ...this.#record, targets: { ...this.#record.targets, [identity]: { ...target, steps } } })
   }
 
-  /** What is still missing. */
-  get pending(): readonly Pending[] {
-    return Object.values(this.#record.targets).flatMap(({ name, steps }) =>
-      Object.entries(steps).flatMap(([step, state]) =>
-        state.status === 'done'
-          ? []
-          : [
-              {
-                target: name,
-                step,
-                next: state.status === 'failed' ? state.next : undefined,
-                error: state.status === 'failed' ? state.error : undefined,
-              },
-            ],
-      ),
-    )
+  #change(record: DeploymentRecord): void {
+    this.#record = record
+    const text = serialize(record)
+    this.#writing = this.#writing.then(() => this.#state.write([...folderOf(record), recordFile], text))
+    // A failure is kept for `settle`; the step itself is not delayed by the disk.
+    this.#writing.catch(() => undefined)
   }
 
   /**
@@ -181,8 +195,167 @@ export class Deployment {
    */
   async settle(): Promise<void> {
     await this.#writing
-    if (this.pending.length === 0) await this.#state.remove([...this.#folder, keyFile])
+    if (this.pending.length === 0) await this.#state.remove([...folderOf(this.#record), keyFile])
   }
+}
+
+const isOf =
+  ({ fingerprint }: CertificateBundle) =>
+  (record: DeploymentRecord): boolean =>
+    record.fingerprint.sha256 === fingerprint.sha256
+
+const newRecord = (
+  bundle: CertificateBundle,
+  targets: readonly WantedTarget[],
+  now: Date,
+  unresolved: CertError | undefined,
+  known: DeploymentRecord | undefined,
+): DeploymentRecord => ({
+  schema: 1,
+  name: bundle.name,
+  names: bundle.names,
+  notBefore: bundle.notBefore.toISOString(),
+  notAfter: bundle.notAfter.toISOString(),
+  serial: bundle.serial,
+  fingerprint: bundle.fingerprint,
+  archive: archiveName(bundle),
+  recordedAt: now.toISOString(),
+  unresolved: unresolved === undefined ? null : failure(unresolved, 0, now),
+  targets: {
+    ...known?.targets,
+    ...Object.fromEntries(targets.map((target) => [target.identity, toRecord(target)])),
+  },
+})
+
+/** The record comes last: it is what makes the rest wanted. */
+const writeAll = async (state: StateFolder, bundle: CertificateBundle, record: DeploymentRecord): Promise<void> => {
+  const folder = folderOf(record)
+  await Promise.all([
+    state.write([...folder, certificateFile], fullchain(bundle)),
+    state.write([...folder, keyFile], bundle.privateKey.reveal()),
+  ])
+  try {
+    await state.write([...folder, recordFile], serialize(record))
+  } catch (error) {
+    // A key of which nothing says what it is for would stay for ever.
+    if ((await state.writtenAt([...folder, recordFile])) === undefined) await state.remove([...folder, keyFile])
+    throw error
+  }
+}
+
+/** Writes down that a newer deployment takes from this one what it takes. */
+const keepSuperseded = async (
+  state: StateFolder,
+  older: DeploymentRecord,
+  newer: readonly DeploymentRecord[],
+  now: Date,
+): Promise<void> => {
+  const closed = newer.reduce((record, one) => superseded(record, one, now), older)
+  if (closed !== older) await state.write([...folderOf(older), recordFile], serialize(closed))
+  if (pendingOf(closed).length === 0) await state.remove([...folderOf(older), keyFile])
+}
+
+/**
+ * Finishes what a killed process left half done: superseding, keys that nothing needs any more, material whose record
+ * was never written. Only for whoever holds the lock of the name.
+ * @throws CertError STATE_UNUSABLE
+ */
+export const tidyDeployments = async (state: StateFolder, name: string, now: () => Date): Promise<void> => {
+  const { records } = await readDeployments(state, name)
+  for (const older of records) await keepSuperseded(state, older, records, now())
+  for (const id of await state.listFolders([root, name])) {
+    await state.sweep([root, name, id])
+    const written = await state.writtenAt([root, name, id, keyFile])
+    const isOrphan = (await state.read([root, name, id, recordFile])) === undefined
+    // One that is younger may be about to get its record.
+    if (isOrphan && written !== undefined && now().getTime() - written.getTime() > longestWrite) {
+      await state.remove([root, name, id, keyFile])
+    }
+  }
+}
+
+/**
+ * Is there a key that nothing needs any more? Temporary files of killed processes are taken away at once, which asks for
+ * no lock.
+ * @throws CertError STATE_UNUSABLE
+ */
+export const isUntidy = async (state: StateFolder, name: string): Promise<boolean> => {
+  const { records, damaged } = await readDeployments(state, name)
+  const open = records.filter((record) => pendingOf(record).length > 0)
+  // What a damaged record said of its key is not known.
+  const needed = new Set([...open.map(idOf), ...damaged.map(({ id }) => id)])
+  const ids = await state.listFolders([root, name])
+  await Promise.all(ids.map((id) => state.sweep([root, name, id])))
+  const keys = await Promise.all(
+    ids.filter((id) => !needed.has(id)).map((id) => state.writtenAt([root, name, id, keyFile])),
+  )
+  return keys.some((written) => written !== undefined)
+}
+
+/**
+ * The newest certificate that this machine knows to have been put or wanted on each target, beside this one: where
+ * reading is not permitted, nothing else keeps an older certificate from taking its place.
+ */
+export const newestOn = async (
+  state: StateFolder,
+  bundle: Pick<CertificateBundle, 'name' | 'fingerprint'>,
+): Promise<(identity: string) => Validity | undefined> => {
+  const { records } = await readDeployments(state, bundle.name)
+  const others = records.filter(({ fingerprint }) => fingerprint.sha256 !== bundle.fingerprint.sha256)
+  return (identity) => {
+    const newest = others.find((record) => isOrWasWanted(record.targets[identity]))
+    return newest && { notBefore: new Date(newest.notBefore), notAfter: new Date(newest.notAfter) }
+  }
+}
+
+/** The names under which anything is or was wanted. */
+export const deploymentNames = (state: StateFolder): Promise<string[]> => state.listFolders([root])
+
+/** What lies under a name. */
+export interface Deployments {
+  /** The newest certificate first. */
+  readonly records: readonly DeploymentRecord[]
+  /** Records that cannot be made sense of: somebody else's hand was in them, since ours are written in one piece. */
+  readonly damaged: readonly DamagedRecord[]
+}
+
+export interface DamagedRecord {
+  readonly id: string
+  readonly path: string
+}
+
+/** @throws CertError STATE_UNUSABLE */
+export const readDeployments = async (state: StateFolder, name: string): Promise<Deployments> => {
+  const ids = await state.listFolders([root, name])
+  const records: DeploymentRecord[] = []
+  const damaged: DamagedRecord[] = []
+  for (const id of ids) {
+    const text = await state.read([root, name, id, recordFile])
+    if (text === undefined) continue
+    const record = parseRecord(text)
+    const isHere = record !== undefined && state.path(record.name) === state.path(name) && idOf(record) === id
+    if (isHere) records.push(record)
+    else damaged.push({ id, path: state.path(root, name, id, recordFile) })
+  }
+  return { records: records.sort(newestFirst), damaged }
+}
+
+/** Takes away a record that cannot be made sense of, and the key beside it. */
+export const removeDamaged = async (state: StateFolder, name: string, { id }: DamagedRecord): Promise<void> => {
+  await state.remove([root, name, id, keyFile])
+  await state.remove([root, name, id, recordFile])
+}
+
+const newestFirst = (a: DeploymentRecord, b: DeploymentRecord): number =>
+  Date.parse(b.notBefore) - Date.parse(a.notBefore) ||
+  Date.parse(b.notAfter) - Date.parse(a.notAfter) ||
+  Date.parse(b.recordedAt) - Date.parse(a.recordedAt)
+
+const failure = (error: CertError, triesBefore: number, now: Date) => {
+  const { code, message, hint, vendor, passing } = error
+  const recorded: RecordedError = { code, message, hint, vendor }
+  const tries = triesBefore + 1
+  return { at: now.toISOString(), tries, next: nextTry(tries, passing, now).toISOString(), error: recorded }
 }
 
 const toRecord = ({ kind, name, settings, steps }: WantedTarget): TargetRecord => ({
@@ -193,15 +366,3 @@ const toRecord = ({ kind, name, settings, steps }: WantedTarget): TargetRecord =
 })
 
 const serialize = (record: DeploymentRecord): string => `${JSON.stringify(record, null, 2)}\n`
-
-const readRecord = async (state: StateFolder, folder: readonly string[]): Promise<DeploymentRecord | undefined> => {
-  const text = await state.read([...folder, recordFile])
-  if (text === undefined) return undefined
-  try {
-    const record = JSON.parse(text) as DeploymentRecord
-    return record.schema === 1 ? record : undefined
-  } catch {
-    // Ours are written in one piece: somebody else's hand was in it, and what is wanted now is known anyway.
-    return undefined
-  }
-}

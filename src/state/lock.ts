@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { open, readFile, stat, unlink, utimes } from 'node:fs/promises'
+import { open, readdir, readFile, stat, unlink, utimes } from 'node:fs/promises'
 import { hostname } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeFolder } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
@@ -41,7 +42,8 @@ export const withLock = async <T>(
   options: LockOptions,
   work: () => Promise<T>,
 ): Promise<T> => {
-  const path = state.path('locks', `${name}.lock`)
+  // One lock for a name, however it was shortened for the disk.
+  const path = `${state.path('locks', name)}.lock`
   const owner: Owner = {
     token: randomUUID(),
     host: hostname(),
@@ -60,6 +62,30 @@ export const withLock = async <T>(
   } finally {
     clearInterval(beat)
     if ((await readOwner(path))?.token === owner.token) await unlink(path).catch(() => undefined)
+  }
+}
+
+/**
+ * The same under several names at once, which everybody takes in the same order.
+ * @throws CertError as `withLock`
+ */
+export const withLocks = async <T>(
+  state: StateFolder,
+  names: readonly string[],
+  options: LockOptions,
+  work: () => Promise<T>,
+): Promise<T> => {
+  const [first, ...others] = [...new Set(names)].sort()
+  if (first === undefined) return await work()
+  return await withLock(state, first, options, () => withLocks(state, others, options, work))
+}
+
+/** Takes away the locks of processes that are gone. They keep nobody waiting; nobody may ever ask for them again, either. */
+export const sweepLocks = async (state: StateFolder): Promise<void> => {
+  const names = await readdir(state.path('locks')).catch(() => [])
+  for (const name of names.filter((one) => one.endsWith('.lock'))) {
+    const path = join(state.path('locks'), name)
+    if (await isGone(path, await readOwner(path))) await takeAway(path).catch(() => undefined)
   }
 }
 

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { access, constants, readdir, readFile, unlink } from 'node:fs/promises'
+import type { Dirent } from 'node:fs'
+import { access, constants, readdir, readFile, stat, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeFolder, sweepTemporaries, writeDurably } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
@@ -52,11 +53,29 @@ export class StateFolder {
     }
   }
 
+  /** When the file was written; undefined where there is none. */
+  async writtenAt(parts: readonly string[]): Promise<Date | undefined> {
+    try {
+      return (await stat(this.path(...parts))).mtime
+    } catch {
+      return undefined
+    }
+  }
+
   /** Names of what lies in a folder, as people know them; empty where there is no such folder. */
   async list(parts: readonly string[]): Promise<string[]> {
+    return await this.#entries(parts, () => true)
+  }
+
+  /** The same without files: somebody may have left one among the folders. */
+  async listFolders(parts: readonly string[]): Promise<string[]> {
+    return await this.#entries(parts, (entry) => !entry.isFile())
+  }
+
+  async #entries(parts: readonly string[], isMeant: (entry: Dirent) => boolean): Promise<string[]> {
     try {
-      const names = await readdir(this.path(...parts))
-      return names.filter((name) => !name.startsWith('.')).map(plainName)
+      const entries = await readdir(this.path(...parts), { withFileTypes: true })
+      return entries.filter((entry) => !entry.name.startsWith('.') && isMeant(entry)).map(({ name }) => plainName(name))
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return []
       throw unusable(this.path(...parts), error)

@@ -1,12 +1,19 @@
 import { chmod, lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink, unlink } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
+import { firstCertificate } from '../certificate/x509.js'
+import { type Options, text as textOption, toggle } from '../config/option.js'
 import { createDurably, makeFolder, sweepTemporaries, syncFolder, temporaryBeside } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
 import { Secret } from '../secret.js'
 import { type LayoutFiles, latestFolder, layoutFiles, sha256 } from './layout.js'
-import { newerThan } from './newer.js'
-import type { DeployTarget, Outcome } from './target.js'
+import { newerThan, strangerIn } from './newer.js'
+import type { DeployTarget, Outcome, Validity } from './target.js'
+
+export const directoryOptions = {
+  path: textOption('the folder', { required: true, isPath: true }),
+  'allow-older': toggle('point latest at an older certificate than it points at'),
+} satisfies Options
 
 export interface DirectoryOptions {
   /** An absolute path. */
@@ -22,9 +29,9 @@ export const directoryLayout = ({ directory, allowOlder }: DirectoryOptions): De
   kind: 'directory',
   identity: `directory ${directory}`,
   name: `directory ${directory}`,
-  settings: { directory, ...(allowOlder && { allowOlder }) },
+  settings: { path: directory, ...(allowOlder && { 'allow-older': true }) },
   serves: [],
-  plan: (bundle) => {
+  plan: (bundle, newest) => {
     const files = layoutFiles(bundle)
     const archive = join(directory, archiveName(bundle))
     return [
@@ -36,7 +43,7 @@ export const directoryLayout = ({ directory, allowOlder }: DirectoryOptions): De
       {
         id: 'latest',
         does: `point ${join(directory, latestFolder)} at it`,
-        run: () => explained(directory, () => writeLatest(directory, bundle, files, allowOlder)),
+        run: () => explained(directory, () => writeLatest(directory, bundle, files, { allowOlder, newest })),
       },
     ]
   },
@@ -51,11 +58,16 @@ const writeLatest = async (
   directory: string,
   bundle: CertificateBundle,
   files: LayoutFiles,
-  allowOlder: boolean,
+  { allowOlder, newest }: { readonly allowOlder: boolean; readonly newest: Validity | undefined },
 ): Promise<Outcome> => {
   const link = join(directory, latestFolder)
-  const newer = allowOlder ? undefined : newerThan(bundle, await readIfThere(join(link, 'cert.pem')))
-  if (newer !== undefined) return { status: 'unchanged', note: newer }
+  const standing = await readIfThere(join(link, 'cert.pem'))
+  // What is not a certificate need not be kept.
+  const there = standing === undefined ? undefined : firstCertificate(standing)
+  const newer = allowOlder ? undefined : newerThan(bundle, [there, newest])
+  const stranger = strangerIn(link, bundle, there)
+  const warnings = stranger === undefined ? {} : { warnings: [stranger] }
+  if (newer !== undefined) return { status: 'unchanged', note: newer, ...warnings }
   const target = await wholeFolder(directory, archiveName(bundle), files)
   if ((await linkTarget(link)) === target) return { status: 'unchanged', note: 'already there' }
   const temporary = temporaryBeside(link)
@@ -66,7 +78,7 @@ const writeLatest = async (
   })
   await syncFolder(directory)
   await forgetReplacements(directory, target)
-  return { status: 'changed' }
+  return { status: 'changed', ...warnings }
 }
 
 // An archive is never overwritten, so the same leaf with a mended chain gets a folder beside it.

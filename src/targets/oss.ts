@@ -1,9 +1,25 @@
 import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
+import { firstCertificate } from '../certificate/x509.js'
+import { type Options, text, toggle } from '../config/option.js'
 import { CertError } from '../errors.js'
 import type { Look, ObjectStore, StoredObject } from '../object-store.js'
 import { digest, isPrivate, layout } from './layout.js'
-import { newerThan } from './newer.js'
-import type { DeployTarget, Outcome, TargetSettings } from './target.js'
+import { newerThan, strangerIn } from './newer.js'
+import type { DeployTarget, Outcome, TargetSettings, Validity } from './target.js'
+
+export const encryptions = ['AES256', 'KMS', 'SM4'] as const
+
+export const ossOptions = {
+  bucket: text('the OSS bucket', { required: true }),
+  region: text("the bucket's region, such as cn-hangzhou"),
+  prefix: text('what the object keys begin with, such as certs/example.com/'),
+  sse: text('have OSS encrypt the objects', { choices: encryptions }),
+  endpoint: text('URL for reading and writing objects'),
+  'cname-endpoint': toggle('the endpoint is a domain that is bound to the bucket'),
+  'bucket-endpoint': text("URL for the bucket's configuration"),
+  'allow-older': toggle('replace a newer certificate in latest/ by an older one'),
+  'allow-public-bucket': toggle('write the private key into a bucket that anybody can read'),
+} satisfies Options
 
 export interface OssLayoutOptions {
   readonly store: ObjectStore
@@ -27,10 +43,10 @@ export const ossLayout = (options: OssLayoutOptions): DeployTarget => ({
   settings: options.settings,
   serves: [],
   ...(options.warmUp && { warmUp: options.warmUp }),
-  plan: (bundle) => {
+  plan: (bundle, newest) => {
     const { archive, latest } = layout(bundle, options.prefix)
     const place = `${options.store.name}/${options.prefix}`
-    const writer = new LayoutWriter(options, bundle)
+    const writer = new LayoutWriter(options, bundle, newest)
     return [
       {
         id: 'archive',
@@ -54,13 +70,15 @@ const isFile = (name: string) => (object: StoredObject) => object.key.endsWith(`
 class LayoutWriter {
   readonly #options: OssLayoutOptions
   readonly #bundle: CertificateBundle
+  readonly #newest: Validity | undefined
   readonly #warnings: string[] = []
   #leafInPlace: Promise<Look<string>> | undefined
   #protects = true
 
-  constructor(options: OssLayoutOptions, bundle: CertificateBundle) {
+  constructor(options: OssLayoutOptions, bundle: CertificateBundle, newest: Validity | undefined) {
     this.#options = options
     this.#bundle = bundle
+    this.#newest = newest
   }
 
   async writeArchive(
@@ -111,8 +129,10 @@ class LayoutWriter {
 
   async writeLatest(latest: readonly StoredObject[], signal: AbortSignal): Promise<Outcome> {
     const leaf = await this.#readLeaf(latest, signal)
-    const standing = leaf.status === 'found' ? leaf.value : undefined
-    const newer = this.#options.allowOlder ? undefined : newerThan(this.#bundle, standing)
+    const standing = leaf.status === 'found' ? firstCertificate(leaf.value) : undefined
+    const stranger = strangerIn(`${this.#options.store.name}/${this.#options.prefix}latest/`, this.#bundle, standing)
+    if (stranger !== undefined) this.#warnings.push(stranger)
+    const newer = this.#options.allowOlder ? undefined : newerThan(this.#bundle, [standing, this.#newest])
     if (newer !== undefined) return this.#outcome('unchanged', newer)
     if (leaf.status === 'found' && (await this.#isInPlace(latest, leaf.value, signal))) {
       return this.#outcome('unchanged', 'already there')

@@ -1,5 +1,11 @@
 import type { CertificateBundle } from '../certificate/bundle.js'
 
+/** From when to when a certificate is valid. */
+export interface Validity {
+  readonly notBefore: Date
+  readonly notAfter: Date
+}
+
 /** A place where a certificate is put to use. */
 export interface DeployTarget {
   readonly kind: string
@@ -11,8 +17,11 @@ export interface DeployTarget {
   readonly settings: TargetSettings
   /** Host names that will be served with the certificate: each has to be covered by it. */
   readonly serves: readonly string[]
-  /** What has to be done, in order. No network, no files, no clock: same bundle, same steps. */
-  plan(bundle: CertificateBundle): readonly Step[]
+  /**
+   * What has to be done, in order. No network, no files, no clock: same bundle, same steps.
+   * @param newest the newest certificate that is known to have been put there or wanted there
+   */
+  plan(bundle: CertificateBundle, newest?: Validity): readonly Step[]
   /** Gets ready for the first step, such as by opening connections; failing is left for the step to report. */
   warmUp?(): void
 }

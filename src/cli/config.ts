@@ -1,0 +1,151 @@
+import { dirname, join, resolve } from 'node:path'
+import { type CertificateConfig, type Config, findCertificate } from '../config/config.js'
+import { firstConfig } from '../config/first-config.js'
+import { jsonSchema } from '../config/schema.js'
+import { createDurably, makeFolder } from '../durable-file.js'
+import { CertError, systemCode } from '../errors.js'
+import { findCa } from '../issuer/ca.js'
+import { orderNames } from '../issuer/order-names.js'
+import { createSolver } from '../solvers/index.js'
+import { targetOptions } from '../targets/index.js'
+import { defineCommand, exitCodes, type Surroundings } from './command.js'
+import { type Common, commonFlags } from './common-flags.js'
+import { variableOf } from './flag.js'
+import { issueLayer } from './issue-layer.js'
+import { defaultCa, type IssuerValues, issuerFlags, solverSettings } from './issuer-flags.js'
+import { printJson } from './json.js'
+import { Terminal, wantsColor } from './terminal.js'
+import { inPlace, openConfig, requireTarget } from './wanted-targets.js'
+
+const parts = ['check', 'schema', 'init', 'paths'] as const
+
+export const command = defineCommand({
+  name: 'config',
+  summary:
+    'check: reads the configuration and says what is wrong with it. schema: prints a JSON Schema for editors. init: writes a first file, with comments. paths: lists the folders it has certificates written to.',
+  flags: commonFlags,
+  words: { usage: parts.join('|'), least: 1, most: 1 },
+  examples: [
+    ['acme-oss config init', 'writes /etc/acme-oss/acme-oss.yaml, or ~/.config/acme-oss/acme-oss.yaml if not root'],
+    ['acme-oss config check', 'after every change'],
+  ],
+  run: async (values, surroundings, { words: [word = ''] }) => {
+    const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
+    const part = parts.find((one) => one === word)
+    if (part === undefined) {
+      throw new CertError('USAGE', `acme-oss config does not know "${word}"`, { hint: `one of: ${parts.join(', ')}` })
+    }
+    const work = { check, schema, init, paths }[part]
+    await work(values, surroundings, terminal)
+    return exitCodes.done
+  },
+})
+
+type Work = (values: Common, surroundings: Surroundings, terminal: Terminal) => Promise<void>
+
+const check: Work = async (values, surroundings, terminal) => {
+  const config = await openConfig(values, surroundings, true)
+  if (config === undefined) {
+    throw new CertError('CONFIG_INVALID', 'there is no configuration', {
+      hint: `acme-oss config init writes ${initialPath(values, surroundings)}; or name one with --config`,
+    })
+  }
+  for (const ca of Object.keys(config.account.eab)) inPlace(config, ['account', 'eab', ca], () => findCa(ca))
+  const certificates = config.certificates.map((entry) => {
+    // Two that nothing but their names tells apart would be refused when a hook asks.
+    if (entry.domains.length > 0) findCertificate(config, undefined, entry.domains)
+    checkIssue(config, entry)
+    return {
+      name: entry.name,
+      domains: entry.domains,
+      source: entry.issue === undefined ? 'hook' : 'issue',
+      deploy: entry.deploy.map((_target, i) => requireTarget(config, entry, i)),
+    }
+  })
+  if (values.json) {
+    terminal.result(
+      printJson({ schema: 'acme-oss/1', command: 'config', ok: true, path: config.path, certificates, error: null }),
+    )
+    return
+  }
+  for (const { name, source, deploy } of certificates) {
+    const from = source === 'issue' ? 'issued by acme-oss' : 'from a hook'
+    terminal.result(`${name} (${from}): ${deploy.join(', ') || 'goes nowhere: it has no deploy list'}`)
+  }
+  terminal.result(`${config.path} is in order`)
+}
+
+/** What only an order would find: solvers, CAs and kinds of keys that there are not. No file is looked at. */
+const checkIssue = (config: Config, entry: CertificateConfig): void => {
+  if (entry.issue === undefined) return
+  const { ca } = entry.issue
+  if (entry.domains.length === 0) {
+    const where = config.where(['certificates', entry.name])
+    throw new CertError('CONFIG_INVALID', `${where} is to be issued, and has no domains`, {
+      hint: 'add domains: [example.com], or leave issue out if a hook delivers the certificate',
+    })
+  }
+  inPlace(config, ['certificates', entry.name, 'issue'], () => {
+    const layer = issueLayer(config, { name: entry.name, domain: [], ca: undefined })
+    const read = Object.entries(issuerFlags).map(([name, flag]) => [name, flag.read(layer[name] ?? [], name)])
+    // Every name of `issuerFlags` is there, each read by its own flag.
+    const values = Object.fromEntries(read) as IssuerValues
+    createSolver(solverSettings(values, orderNames(values.domain)), {})
+    for (const one of Array.isArray(ca) ? ca : [values.ca ?? defaultCa]) findCa(one)
+  })
+}
+
+const schema: Work = async (_values, _surroundings, terminal) => {
+  terminal.result(JSON.stringify(await jsonSchema(targetOptions), null, 2))
+}
+
+const initialPath = ({ config }: Pick<Common, 'config'>, { isRoot, homeFolder }: Surroundings): string => {
+  const folder = isRoot || homeFolder === undefined ? '/etc/acme-oss' : join(homeFolder, '.config/acme-oss')
+  return resolve(config ?? join(folder, 'acme-oss.yaml'))
+}
+
+const init: Work = async (values, surroundings, terminal) => {
+  const path = initialPath(values, surroundings)
+  const written = await create(path)
+  if (written === 'exists') {
+    throw new CertError('USAGE', `${path} is there already, and was left as it is`, {
+      hint: 'acme-oss config check says whether it is in order',
+    })
+  }
+  if (values.json) {
+    terminal.result(printJson({ schema: 'acme-oss/1', command: 'config', ok: true, path, error: null }))
+    return
+  }
+  const named = values.config === undefined ? '' : ` --config ${path}`
+  terminal.result(`${path} is written; fill it in, then: acme-oss config check${named}`)
+}
+
+const create = async (path: string): Promise<'written' | 'exists'> => {
+  try {
+    await makeFolder(dirname(path))
+    return await createDurably(path, firstConfig, { mode: 0o644 })
+  } catch (error) {
+    throw new CertError('FOLDER_UNWRITABLE', `${path} cannot be written: ${systemCode(error) ?? String(error)}`, {
+      cause: error,
+      hint: 'name another place with --config',
+    })
+  }
+}
+
+/** What a hardened service has to be allowed to write, one folder a line. */
+const paths: Work = async (values, surroundings, terminal) => {
+  const config = await openConfig(values, surroundings, false)
+  const listed = (config?.certificates ?? []).flatMap(({ deploy }) =>
+    deploy.flatMap(({ kind, settings }) =>
+      Object.entries(targetOptions[kind] ?? {}).flatMap(([option, about]) => {
+        const path = settings[option]
+        return about.kind === 'text' && about.isPath && typeof path === 'string' ? [path] : []
+      }),
+    ),
+  )
+  const variable = surroundings.environment[variableOf('directory')]
+  const all = [...new Set([...listed, ...(variable ? [resolve(variable)] : [])])]
+  if (values.json) {
+    terminal.result(printJson({ schema: 'acme-oss/1', command: 'config', ok: true, paths: all, error: null }))
+  } else for (const path of all) terminal.result(path)
+}

@@ -1,0 +1,70 @@
+import { CertError } from '../errors.js'
+import type { TargetRecord } from '../state/deployment-record.js'
+import { Deployment, readDeployments, removeDamaged } from '../state/deployments.js'
+import { withLock } from '../state/lock.js'
+import { StateFolder } from '../state/state-folder.js'
+import { defineCommand, exitCodes } from './command.js'
+import { commonFlags, stateRoot } from './common-flags.js'
+import { printable } from './deployment.js'
+import { printJson } from './json.js'
+import { chosenNames } from './sync.js'
+import { Terminal, wantsColor } from './terminal.js'
+
+export const command = defineCommand({
+  name: 'forget',
+  summary:
+    'What is still open of a certificate is no longer wanted, everywhere or on one target. What is in place stays there; the recorded key is removed.',
+  flags: commonFlags,
+  words: { usage: 'NAME [TARGET]', least: 1, most: 2 },
+  examples: [
+    ['acme-oss forget old.example.com', 'all of it'],
+    ["acme-oss forget example.com 'oss my-ssl-certs/certs/example.com/'", 'one target, as acme-oss status names it'],
+  ],
+  run: async (values, surroundings, { words }) => {
+    const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
+    const [name = '', target] = words
+    const root = stateRoot(values, surroundings)
+    await chosenNames(StateFolder.at(root), [name])
+    const state = await StateFolder.open(root)
+    const wait = (owner: string): void =>
+      terminal.progress(`waiting for ${owner}, which is at work on ${printable(name)}`)
+    const forgotten = await withLock(state, name, { signal: surroundings.signal, onWait: wait }, () =>
+      forget(state, name, target, surroundings.now),
+    )
+    if (values.json) {
+      terminal.result(printJson({ schema: 'acme-oss/1', command: 'forget', ok: true, name, forgotten, error: null }))
+    } else if (forgotten.length === 0) terminal.result(`${printable(name)}: nothing was open`)
+    else terminal.result(`${printable(name)}: no longer wanted: ${forgotten.join(', ')}`)
+    return exitCodes.done
+  },
+})
+
+/** @returns what was open and is not any more */
+const forget = async (
+  state: StateFolder,
+  name: string,
+  target: string | undefined,
+  now: () => Date,
+): Promise<string[]> => {
+  const { records, damaged } = await readDeployments(state, name)
+  const known = [...new Set(records.flatMap(({ targets }) => Object.values(targets).map((one) => one.name)))]
+  const isMeant = (one: TargetRecord): boolean => target === undefined || one.name === target || one.kind === target
+  if (target !== undefined && !records.some(({ targets }) => Object.values(targets).some(isMeant))) {
+    throw new CertError('USAGE', `${name} was never wanted on "${target}"`, {
+      hint: known.length === 0 ? `acme-oss forget ${name}` : `one of: ${known.join(', ')}`,
+    })
+  }
+  const forgotten: string[] = []
+  for (const record of records) {
+    const deployment = new Deployment(state, record, now)
+    forgotten.push(...deployment.forget(isMeant, target === undefined))
+    await deployment.settle()
+  }
+  if (target === undefined) {
+    for (const one of damaged) {
+      await removeDamaged(state, name, one)
+      forgotten.push(`the damaged record ${one.path}`)
+    }
+  }
+  return [...new Set(forgotten)]
+}

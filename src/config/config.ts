@@ -1,0 +1,65 @@
+import { canonicalName } from '../certificate/names.js'
+import { CertError } from '../errors.js'
+import type { Settings } from './option.js'
+import type { YamlFile } from './yaml-file.js'
+
+/** What stands in acme-oss.yaml, with the defaults already in every target. */
+export interface Config {
+  readonly path: string
+  readonly account: AccountConfig
+  readonly certificates: readonly CertificateConfig[]
+  /** File, line and path of a place in it, for errors. */
+  readonly where: YamlFile['where']
+}
+
+export interface AccountConfig {
+  readonly email: string | undefined
+  readonly agreeTos: boolean
+  /** By the name of the CA. */
+  readonly eab: Readonly<Record<string, { readonly kid: string; readonly hmacKeyFile: string }>>
+}
+
+export interface CertificateConfig {
+  readonly name: string
+  readonly domains: readonly string[]
+  /** How it is issued; absent where a hook delivers it. Keys as the flags are called. */
+  readonly issue: Readonly<Record<string, string | number | boolean | readonly string[]>> | undefined
+  readonly deploy: readonly TargetConfig[]
+}
+
+export interface TargetConfig {
+  readonly kind: string
+  readonly settings: Settings
+}
+
+/**
+ * The entry that a certificate belongs to: the one of its name, else the one with exactly its names.
+ * @param name undefined where it was not given one
+ * @throws CertError CONFIG_INVALID: two have exactly its names
+ */
+export const findCertificate = (
+  { certificates, path }: Config,
+  name: string | undefined,
+  names: readonly string[],
+): CertificateConfig | undefined => {
+  const named = certificates.find((one) => one.name === name)
+  if (named !== undefined) return named
+  const wanted = nameSet(names)
+  const [first, second] = certificates.filter(({ domains }) => domains.length > 0 && nameSet(domains) === wanted)
+  if (first !== undefined && second !== undefined) {
+    throw new CertError(
+      'CONFIG_INVALID',
+      `${path}: ${first.name} and ${second.name} have the same domains as ${name ?? names.join(', ')}`,
+      {
+        hint:
+          name === undefined
+            ? 'say with --name which of them it is, or take one out'
+            : `name one of them ${name}, or take one out`,
+      },
+    )
+  }
+  return first
+}
+
+const nameSet = (names: readonly string[]): string =>
+  [...new Set(names.map((name) => canonicalName(name) ?? name))].sort().join()

@@ -1,0 +1,33 @@
+/**
+ * How a target or a solver describes what it wants to know, as plain data: the command line, the configuration file and
+ * its schema for editors are made from it. The names are those of the flags.
+ */
+export type Options = Readonly<Record<string, Option>>
+
+export type Option = TextOption | SwitchOption
+
+export interface TextOption {
+  readonly kind: 'text'
+  readonly describe: string
+  readonly required?: true
+  /** A file or folder; in the configuration file, relative to that file's own folder. */
+  readonly isPath?: true
+  /** The only values that are taken. */
+  readonly choices?: readonly string[]
+}
+
+export interface SwitchOption {
+  readonly kind: 'switch'
+  readonly describe: string
+}
+
+export const text = (describe: string, about: Omit<TextOption, 'kind' | 'describe'> = {}): TextOption => ({
+  kind: 'text',
+  describe,
+  ...about,
+})
+
+export const toggle = (describe: string): SwitchOption => ({ kind: 'switch', describe })
+
+/** What was given for such options: only those that were. */
+export type Settings = Readonly<Record<string, string | boolean>>

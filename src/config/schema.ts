@@ -1,0 +1,172 @@
+import type * as Zod from 'zod'
+import type { Options } from './option.js'
+import type { Place } from './yaml-file.js'
+
+/** The kinds of targets there are, with what each wants to know. */
+export type TargetOptions = Readonly<Record<string, Options>>
+
+/** The configuration file as it is written: keys as the flags are called. */
+export interface ConfigDocument {
+  readonly account?: {
+    readonly email?: string
+    readonly 'agree-tos'?: boolean
+    readonly eab?: Readonly<Record<string, { readonly kid: string; readonly 'hmac-key-file': string }>>
+  }
+  readonly defaults?: Readonly<Record<string, Readonly<Record<string, string | boolean>>>>
+  readonly certificates?: Readonly<Record<string, CertificateDocument>>
+}
+
+export interface CertificateDocument {
+  readonly domains?: readonly string[]
+  readonly issue?: Readonly<Record<string, string | number | boolean | readonly string[]>>
+  readonly deploy?: readonly Readonly<Record<string, Readonly<Record<string, string | boolean>>>>[]
+}
+
+export interface Fault {
+  readonly path: Place
+  readonly message: string
+  /** A key that is not known there, and those that are. */
+  readonly unknown?: { readonly key: string; readonly known: readonly string[] }
+}
+
+/**
+ * Holds a document against the schema; the one door to zod, which is loaded only where there is a file to read.
+ * @returns what is wrong with it; empty where it is a ConfigDocument
+ */
+export const validate = async (document: unknown, targets: TargetOptions): Promise<Fault[]> => {
+  const { z } = await import('zod')
+  const schema = documentSchema(z, targets)
+  const result = schema.safeParse(document, { reportInput: true })
+  return result.success ? [] : result.error.issues.flatMap((issue) => faults(issue, () => z.toJSONSchema(schema)))
+}
+
+/** A JSON Schema of the file, for editors. */
+export const jsonSchema = async (targets: TargetOptions): Promise<object> => {
+  const { z } = await import('zod')
+  return { title: 'acme-oss.yaml', ...z.toJSONSchema(documentSchema(z, targets)) }
+}
+
+type Z = typeof Zod.z
+
+const documentSchema = (z: Z, targets: TargetOptions) => {
+  const line = lineSchema(z)
+  const names = z.array(line).min(1, 'has to hold one at least')
+  // The shell's words, which may go over several lines.
+  const shellWords = z.string().regex(/\S/, 'has to hold a command')
+  const port = { error: 'has to be from 1 to 65535' }
+  const kinds = Object.fromEntries(
+    Object.entries(targets).map(([kind, options]) => [kind, settingsSchema(z, options).partial()]),
+  )
+  return z.strictObject({
+    account: z
+      .strictObject({
+        email: z.email('has to be an e-mail address').describe('where CAs may write to'),
+        'agree-tos': z.boolean().describe("agree to the CAs' terms of service"),
+        eab: z
+          .record(line, z.strictObject({ kid: line, 'hmac-key-file': line }))
+          .describe('account bindings, by the name of the CA'),
+      })
+      .partial()
+      .optional(),
+    defaults: z.strictObject(kinds).partial().optional().describe('what every target of a kind begins with'),
+    certificates: z
+      .record(
+        line,
+        z
+          .strictObject({
+            domains: names.describe('the names in the certificate'),
+            issue: z
+              .strictObject({
+                ca: z.union([line, names]),
+                challenge: z.enum(['http-01', 'dns-01']),
+                solver: line,
+                'http-port': z.int().min(1, port).max(65535, port),
+                webroot: line,
+                'exec-auth': shellWords,
+                'exec-cleanup': shellWords,
+                'key-type': line,
+                'ca-bundle': line,
+              })
+              .partial()
+              .describe('how it is issued; leave it out where a hook delivers the certificate'),
+            deploy: z
+              .array(
+                z
+                  .strictObject(kinds)
+                  .partial()
+                  .refine(hasOneKey, 'takes exactly one target: each has a dash of its own')
+                  // What the check above is in a schema for editors.
+                  .meta({ minProperties: 1, maxProperties: 1 }),
+              )
+              .describe('where it goes'),
+          })
+          .partial(),
+      )
+      .optional(),
+  })
+}
+
+/** Names and paths end up in messages and lists, one a line. */
+const lineSchema = (z: Z) =>
+  z.string().regex(/^(?=.*\S)[^\p{Cc}]+$/u, 'has to be one line of text, and not a blank one')
+
+const hasOneKey = (entry: object): boolean => Object.keys(entry).length === 1
+
+const settingsSchema = (z: Z, options: Options) =>
+  z.strictObject(
+    Object.fromEntries(
+      Object.entries(options).map(([name, option]) => {
+        if (option.kind === 'switch') return [name, z.boolean().describe(option.describe)]
+        const type = option.choices === undefined ? lineSchema(z) : z.enum([...option.choices])
+        return [name, type.describe(option.describe)]
+      }),
+    ),
+  )
+
+type Issue = Zod.core.$ZodIssue
+
+const faults = (issue: Issue, schema: () => object): Fault[] => {
+  const path = issue.path.filter((part) => typeof part !== 'symbol')
+  if (issue.code === 'invalid_key') return [{ path, message: `is no name: it ${issue.issues[0]?.message}` }]
+  if (issue.code !== 'unrecognized_keys') return [{ path, message: sentence(issue) }]
+  const known = knownKeys(schema(), path)
+  return issue.keys.map((key) => ({ path: [...path, key], message: 'is not known here', unknown: { key, known } }))
+}
+
+const types: Readonly<Record<string, string>> = {
+  string: 'a text',
+  boolean: 'true or false',
+  int: 'a whole number',
+  number: 'a number',
+  array: 'a list',
+  object: 'a mapping',
+  record: 'a mapping',
+}
+
+const sentence = (issue: Issue): string => {
+  if (issue.code === 'invalid_type') {
+    const type = types[issue.expected] ?? issue.expected
+    if (issue.input === undefined) return 'is missing'
+    if (issue.input === null) return `is empty, and has to be ${type}`
+    const unquoted = issue.expected === 'string' && ['number', 'boolean'].includes(typeof issue.input)
+    return `has to be ${type}${unquoted ? ', so it needs quotes' : ''}`
+  }
+  if (issue.code === 'invalid_value') return `has to be one of ${issue.values.join(', ')}`
+  if (issue.code === 'invalid_union') return 'has to be a text or a list of texts'
+  return issue.message
+}
+
+interface SchemaNode {
+  readonly properties?: Readonly<Record<string, SchemaNode>>
+  readonly additionalProperties?: SchemaNode
+  readonly items?: SchemaNode
+}
+
+/** The keys that the schema knows at a path. */
+const knownKeys = (schema: object, path: readonly (string | number)[]): string[] => {
+  let node: SchemaNode | undefined = schema
+  for (const part of path) {
+    node = typeof part === 'number' ? node?.items : (node?.properties?.[part] ?? node?.additionalProperties)
+  }
+  return Object.keys(node?.properties ?? {})
+}

@@ -1,0 +1,207 @@
+import type { VendorRefusal } from '../errors.js'
+
+/** One certificate and the places where it is wanted, as it lies in `deployments/<name>/<sha256[0:12]>/record.json`. */
+export interface DeploymentRecord {
+  readonly schema: 1
+  readonly name: string
+  readonly names: readonly string[]
+  readonly notBefore: string
+  readonly notAfter: string
+  readonly serial: string
+  readonly fingerprint: { readonly sha1: string; readonly sha256: string }
+  readonly archive: string
+  /** When it was last asked for. */
+  readonly recordedAt: string
+  /** Why nobody knows yet where it is to go; then `targets` may be empty. */
+  readonly unresolved: Failure | null
+  /** By identity. */
+  readonly targets: Readonly<Record<string, TargetRecord>>
+}
+
+export interface TargetRecord {
+  readonly kind: string
+  readonly name: string
+  readonly settings: Readonly<Record<string, string | boolean>>
+  readonly steps: Readonly<Record<string, StepRecord>>
+}
+
+export type StepRecord =
+  | { readonly status: 'pending' }
+  | ({ readonly status: 'failed' } & Failure)
+  | { readonly status: 'done'; readonly at: string; readonly note?: string | undefined }
+  /** A newer certificate is wanted there instead. */
+  | { readonly status: 'superseded'; readonly at: string; readonly by: string }
+  | { readonly status: 'forgotten'; readonly at: string }
+  | { readonly status: 'expired'; readonly at: string }
+
+export interface Failure {
+  readonly at: string
+  readonly tries: number
+  /** Not tried again before then. */
+  readonly next: string
+  readonly error: RecordedError
+}
+
+export interface RecordedError {
+  readonly code: string
+  readonly message: string
+  readonly hint?: string | undefined
+  readonly vendor?: VendorRefusal | undefined
+}
+
+export interface Pending {
+  /** Undefined for a certificate of which nobody knows yet where it is to go. */
+  readonly target: string | undefined
+  readonly identity: string | undefined
+  readonly step: string | undefined
+  readonly next: string | undefined
+  readonly error: RecordedError | undefined
+}
+
+const minute = 60_000
+const longestPause = 6 * 60 * minute
+const day = 24 * 60 * minute
+
+/** When something that failed is due again: after a minute, then doubling; once a day if it cannot pass by itself. */
+export const nextTry = (tries: number, passing: boolean, now: Date): Date =>
+  new Date(now.getTime() + (passing ? Math.min(longestPause, minute * 2 ** Math.min(tries - 1, 20)) : day))
+
+const isOpen = ({ status }: StepRecord): boolean => status === 'pending' || status === 'failed'
+
+/** What is still to be done. */
+export const pendingOf = (record: DeploymentRecord): Pending[] => {
+  const steps = Object.entries(record.targets).flatMap(([identity, { name, steps: all }]) =>
+    Object.entries(all)
+      .filter(([, state]) => isOpen(state))
+      .map(([step, state]) => ({ target: name, identity, step, ...failureOf(state) })),
+  )
+  if (record.unresolved === null) return steps
+  const { next, error } = record.unresolved
+  return [...steps, { target: undefined, identity: undefined, step: undefined, next, error }]
+}
+
+const failureOf = (state: StepRecord) =>
+  state.status === 'failed' ? { next: state.next, error: state.error } : { next: undefined, error: undefined }
+
+/** Of what is still to be done, that whose turn it is: the steps behind it wait for it. */
+export const upcomingOf = (record: DeploymentRecord): Pending[] => {
+  const all = pendingOf(record)
+  return all.filter((one, i) => all.findIndex(({ identity }) => identity === one.identity) === i)
+}
+
+/** Has its time come? What is further off than any pause was written while the clock was wrong. */
+export const isDue = ({ next }: Pick<Pending, 'next'>, now: Date): boolean => {
+  const wait = next === undefined ? 0 : Date.parse(next) - now.getTime()
+  return wait <= 0 || wait > day
+}
+
+/** Only what both begins and ends earlier is older: a short-lived certificate may well replace a long-lived one. */
+export const isOlder = (
+  one: Pick<DeploymentRecord, 'notBefore' | 'notAfter'>,
+  other: Pick<DeploymentRecord, 'notBefore' | 'notAfter'>,
+): boolean =>
+  Date.parse(one.notBefore) < Date.parse(other.notBefore) && Date.parse(one.notAfter) < Date.parse(other.notAfter)
+
+/** Does the one take the other's place? Between two of which neither is older, the one that was asked for last does. */
+const supersedes = (one: DeploymentRecord, other: DeploymentRecord): boolean =>
+  one.fingerprint.sha256 !== other.fingerprint.sha256 &&
+  !isOlder(one, other) &&
+  (isOlder(other, one) || Date.parse(one.recordedAt) > Date.parse(other.recordedAt))
+
+/** Wanted there still, or put there; neither forgotten nor given up. */
+export const isOrWasWanted = (target: TargetRecord | undefined): boolean =>
+  target !== undefined &&
+  Object.values(target.steps).some(({ status }) => ['pending', 'failed', 'done'].includes(status))
+
+/** What is left of the older record beside the newer one: the same record where that takes nothing from it. */
+export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now: Date): DeploymentRecord => {
+  if (!supersedes(newer, older)) return older
+  const step: StepRecord = {
+    status: 'superseded',
+    at: now.toISOString(),
+    by: newer.fingerprint.sha256.slice(0, 12),
+  }
+  // An older one that was asked for later, and is to replace what is newer, is wanted all the same.
+  const isInsisted = ({ settings }: TargetRecord): boolean =>
+    settings['allow-older'] === true && Date.parse(older.recordedAt) > Date.parse(newer.recordedAt)
+  const closed = {
+    ...closeSteps(older, (identity, target) =>
+      isOrWasWanted(newer.targets[identity]) && !isInsisted(target) ? step : undefined,
+    ),
+    // What will be found out for the newer one would have held for the older one.
+    unresolved: newer.unresolved === null ? older.unresolved : null,
+  }
+  return pendingOf(closed).length === pendingOf(older).length ? older : closed
+}
+
+/** The record in a text, or undefined where it is none. */
+export const parseRecord = (text: string): DeploymentRecord | undefined => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return isRecord(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isText = (value: unknown): value is string => typeof value === 'string'
+
+const isDate = (value: unknown): boolean => isText(value) && !Number.isNaN(Date.parse(value))
+
+const isHex = (value: unknown, length: number): boolean =>
+  isText(value) && new RegExp(`^[0-9a-f]{${length}}$`).test(value)
+
+const isRecord = (value: unknown): value is DeploymentRecord =>
+  isObject(value) &&
+  value['schema'] === 1 &&
+  [value['name'], value['serial'], value['archive']].every(isText) &&
+  Array.isArray(value['names']) &&
+  value['names'].every(isText) &&
+  [value['notBefore'], value['notAfter'], value['recordedAt']].every(isDate) &&
+  isObject(value['fingerprint']) &&
+  isHex(value['fingerprint']['sha1'], 40) &&
+  isHex(value['fingerprint']['sha256'], 64) &&
+  (value['unresolved'] === null || isFailure(value['unresolved'])) &&
+  isObject(value['targets']) &&
+  Object.values(value['targets']).every(isTarget)
+
+const isTarget = (value: unknown): value is TargetRecord =>
+  isObject(value) &&
+  isText(value['kind']) &&
+  isText(value['name']) &&
+  isObject(value['settings']) &&
+  isObject(value['steps']) &&
+  Object.values(value['steps']).every(isStep)
+
+// One in a state that is not known would pass for done.
+const isStep = (value: unknown): value is StepRecord =>
+  isObject(value) &&
+  (value['status'] === 'pending' ||
+    (value['status'] === 'failed' && isFailure(value)) ||
+    (['done', 'superseded', 'forgotten', 'expired'].some((one) => one === value['status']) && isDate(value['at'])))
+
+const isFailure = (value: unknown): boolean =>
+  isObject(value) &&
+  isDate(value['next']) &&
+  typeof value['tries'] === 'number' &&
+  isObject(value['error']) &&
+  typeof value['error']['message'] === 'string'
+
+/** The record with every open step that `close` answers for closed. */
+export const closeSteps = (
+  record: DeploymentRecord,
+  close: (identity: string, target: TargetRecord) => StepRecord | undefined,
+): DeploymentRecord => ({
+  ...record,
+  targets: Object.fromEntries(
+    Object.entries(record.targets).map(([identity, target]) => {
+      const closed = close(identity, target)
+      if (closed === undefined) return [identity, target]
+      const steps = Object.entries(target.steps).map(([step, state]) => [step, isOpen(state) ? closed : state])
+      return [identity, { ...target, steps: Object.fromEntries(steps) }]
+    }),
+  ),
+})
