@@ -121,6 +121,7 @@ t.test('the wanted deployment is on disk before the first request', async (t) =>
         [`${folder}/record.json`]: '0600',
         locks: '0700',
         'locks/example.com.lock': '0600',
+        'locks/at%20oss%20my-ssl-certs%2Fcerts%2Fexample.com%2F.lock': '0600',
       })
       const lock = JSON.parse(readFileSync(join(world.state, 'locks/example.com.lock'), 'utf8')) as { pid: number }
       t.equal(lock.pid, child.pid)
@@ -149,7 +150,8 @@ for (let nth = 1; nth <= 11; nth++) {
     await killedWhen(t, world, `request ${nth}`, () => rule.hits > 0)
     t.match(stepsIn(world.state), /^archive (pending|done), latest pending$/, 'it says at least what is missing')
     t.equal(deploymentsIn(world.state)[0]?.privateKey, material.key)
-    t.same(readdirSync(join(world.state, 'locks')), ['example.com.lock'], 'its lock is left')
+    const place = 'at%20oss%20my-ssl-certs%2Fcerts%2Fexample.com%2F.lock'
+    t.same(readdirSync(join(world.state, 'locks')), [place, 'example.com.lock'], 'its locks are left')
     ends(t, await world.deploy(material), 0)
     provesDone(t, world)
     const archived = putKeys(world.emulator).filter((key) => key.startsWith(prefix + material.archive))

@@ -382,8 +382,8 @@ export interface ResultShape {
     }[]
   }[]
   readonly pending: readonly {
-    readonly target: string
-    readonly step: string
+    readonly target: string | null
+    readonly step: string | null
     readonly next: string | null
     readonly error: ErrorShape | null
   }[]
@@ -457,7 +457,7 @@ const resultShape = exactly({
       ),
     }),
   ),
-  pending: listOf(exactly({ target: text, step: text, next: orNull(moment), error: orNull(error) })),
+  pending: listOf(exactly({ target: orNull(text), step: orNull(text), next: orNull(moment), error: orNull(error) })),
   warnings: listOf(sentence),
   error: orNull(error),
 })

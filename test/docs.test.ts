@@ -2,19 +2,29 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { command as config } from '../src/cli/config.js'
 import { command as deploy } from '../src/cli/deploy.js'
+import { command as forget } from '../src/cli/forget.js'
+import { command as hook } from '../src/cli/hook.js'
 import { command as issueAndDeploy } from '../src/cli/issue-and-deploy.js'
+import { command as status } from '../src/cli/status.js'
+import { command as sync } from '../src/cli/sync.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const pages = ['README.md', 'ARCHITECTURE.md', ...readdirSync(join(root, 'docs')).map((page) => `docs/${page}`)]
 const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
 t.test('every flag that the documents name exists', async (t) => {
-  const known = new Set([...Object.keys(deploy.flags), ...Object.keys(issueAndDeploy.flags)])
-  const ofInstaller = new Set(['demo', 'test', 'uninstall', 'prefix'])
+  const known = new Set(
+    [config, deploy, forget, hook, issueAndDeploy, status, sync].flatMap(({ flags }) => Object.keys(flags)),
+  )
+  const usage = /^usage\(\) \{[\s\S]*?^\}/m.exec(read('install.sh'))?.[0] ?? ''
+  const ofInstaller = new Set([...usage.matchAll(/--([a-z][a-z.-]*)/g)].map(([, flag]) => flag))
+  // Of the clients that call us.
+  const theirs = ['deploy-hook', 'run-hook', 'renew-hook', 'install-cert', 'reloadcmd', 'ecc', 'keep-going', 'deploy']
   for (const page of pages) {
-    for (const [, flag = ''] of read(page).matchAll(/(?<![\w-])--([a-z][a-z-]*)/g)) {
-      t.ok(known.has(flag) || ofInstaller.has(flag), `${page}: --${flag}`)
+    for (const [, flag = ''] of read(page).matchAll(/(?<![\w-])--([a-z][a-z.-]*[a-z])/g)) {
+      t.ok([...known, ...ofInstaller, ...theirs].includes(flag), `${page}: --${flag}`)
     }
   }
 })

@@ -1,7 +1,10 @@
 import t from 'tap'
+import type { Command } from '../../src/cli/command.js'
 import { command } from '../../src/cli/deploy.js'
+import type { Flags } from '../../src/cli/flag.js'
 import { type Flag, list, text, variableOf } from '../../src/cli/flag.js'
-import { nearest, parseCommand } from '../../src/cli/parse.js'
+import { parseCommand as parseWords } from '../../src/cli/parse.js'
+import { nearest } from '../../src/nearest.js'
 
 const flags: readonly [name: string, flag: Flag<unknown>][] = Object.entries(command.flags)
 
@@ -11,6 +14,9 @@ const sample = (name: string, which: 0 | 1): readonly [written: string, read: un
   if (name === 'sse') return ([['KMS', 'KMS'] as const, ['SM4', 'SM4'] as const] as const)[which]
   return which === 0 ? ['one', 'one'] : ['two', 'two']
 }
+
+const parseCommand = async <F extends Flags>(command: Command<F>, words: readonly string[], environment: object) =>
+  (await parseWords(command, words, environment as Record<string, string>)).values
 
 t.test('every flag can be given as a variable, and beats it', async (t) => {
   t.ok(flags.length > 15)

@@ -5,7 +5,8 @@ import t, { type Test } from 'tap'
 import { normalize } from '../../src/certificate/normalize.js'
 import { CertError } from '../../src/errors.js'
 import { Secret } from '../../src/secret.js'
-import { Deployment, nextTry, type WantedTarget } from '../../src/state/deployments.js'
+import { nextTry } from '../../src/state/deployment-record.js'
+import { Deployment, type WantedTarget } from '../../src/state/deployments.js'
 import { StateFolder } from '../../src/state/state-folder.js'
 import { deploymentsIn, mintMaterial, stepsIn } from '../deploy-world.js'
 
@@ -17,7 +18,7 @@ const target = (name: string, steps: readonly string[] = ['archive', 'latest']):
   identity: `test ${name}`,
   kind: 'test',
   name,
-  settings: { place: name, allowOlder: true },
+  settings: { place: name, 'allow-older': true },
   steps,
 })
 
@@ -75,25 +76,26 @@ t.test('what is wanted is recorded, and everything is pending', async (t) => {
     fingerprint: bundle.fingerprint,
     archive: deploymentsIn(root)[0]?.record.archive,
     recordedAt: start.toISOString(),
+    unresolved: null,
     targets: {
       'test one': {
         kind: 'test',
         name: 'one',
-        settings: { place: 'one', allowOlder: true },
+        settings: { place: 'one', 'allow-older': true },
         steps: { archive: { status: 'pending' }, latest: { status: 'pending' } },
       },
       'test two': {
         kind: 'test',
         name: 'two',
-        settings: { place: 'two', allowOlder: true },
+        settings: { place: 'two', 'allow-older': true },
         steps: { only: { status: 'pending' } },
       },
     },
   })
   t.same(deployment.pending, [
-    { target: 'one', step: 'archive', next: undefined, error: undefined },
-    { target: 'one', step: 'latest', next: undefined, error: undefined },
-    { target: 'two', step: 'only', next: undefined, error: undefined },
+    { target: 'one', identity: 'test one', step: 'archive', next: undefined, error: undefined },
+    { target: 'one', identity: 'test one', step: 'latest', next: undefined, error: undefined },
+    { target: 'two', identity: 'test two', step: 'only', next: undefined, error: undefined },
   ])
   const [recorded] = deploymentsIn(root)
   t.equal(recorded?.fullchain, fullchain)

@@ -10,11 +10,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { CertError } from '../../src/errors.js'
-import { type LockOptions, withLock } from '../../src/state/lock.js'
+import { type LockOptions, sweepLocks, withLock, withLocks } from '../../src/state/lock.js'
 import { StateFolder } from '../../src/state/state-folder.js'
 
 const name = 'example.com'
@@ -224,6 +224,31 @@ t.test('a lock that was taken away is not given back', async (t) => {
   const { state, path } = await open(t)
   await withLock(state, name, patient(), async () => leave(path, { host: 'another-host', pid: 1 }))
   t.match(readFileSync(path, 'utf8'), /theirs/, 'it is the other one’s now')
+})
+
+t.test('locks of processes that are gone are swept, others stay', async (t) => {
+  const { state, path } = await open(t)
+  const other = join(dirname(path), 'other.lock')
+  leave(path, { host, pid: deadPid() })
+  leave(other, { host, pid: process.ppid })
+  await sweepLocks(state)
+  t.same(readdirSync(dirname(path)), ['other.lock'])
+})
+
+t.test('several at once are taken in one order, and given back', async (t) => {
+  const { state, path } = await open(t)
+  const seen: string[][] = []
+  const work = (names: readonly string[]) =>
+    withLocks(state, names, patient(), async () => void seen.push(readdirSync(dirname(path)).sort()))
+  await Promise.all([work(['b', 'a', 'b']), work(['a', 'b']), work([])])
+  t.same(
+    seen.filter((one) => one.length === 2),
+    [
+      ['a.lock', 'b.lock'],
+      ['a.lock', 'b.lock'],
+    ],
+  )
+  t.same(readdirSync(dirname(path)), [])
 })
 
 t.test('interrupted while waiting', async (t) => {

@@ -322,8 +322,8 @@ t.test('what it is', (t) => {
     name: 'directory /etc/ssl/example.com',
     serves: [],
   })
-  t.same(target.settings, { directory: '/etc/ssl/example.com', allowOlder: true }, 'all it takes to do the same again')
-  t.same(directoryLayout({ directory: '/a', allowOlder: false }).settings, { directory: '/a' })
+  t.same(target.settings, { path: '/etc/ssl/example.com', 'allow-older': true }, 'all it takes to do the same again')
+  t.same(directoryLayout({ directory: '/a', allowOlder: false }).settings, { path: '/a' })
   t.same(
     target.plan(bundleOf(material)).map(({ does }) => does),
     [`archive 5 files in /etc/ssl/example.com/${material.archive}/`, 'point /etc/ssl/example.com/latest at it'],
