@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import {
   bucket,
   certificatesIn,
@@ -10,24 +10,15 @@ import {
   findBelow,
   isServable,
   neverPrint,
-  openWorkplace,
   orderAt,
   standaloneFor,
+  startWithPebble as start,
   testOutput,
-  type Workplace,
 } from './issue-command.js'
 import { keyPem, mintAuthority, mintLeaf } from './mint.js'
 import { hasPebble, type Pebble, startPebble } from './pebble.js'
 
 if (!hasPebble()) t.bailout('pebble is not installed')
-
-type PebbleOptions = Parameters<typeof startPebble>[0]
-
-const start = async (t: Test, options: PebbleOptions = {}): Promise<[Pebble, Workplace]> => {
-  const [pebble, place] = await Promise.all([startPebble(options), openWorkplace(t)])
-  t.teardown(() => pebble.close())
-  return [pebble, place]
-}
 
 t.test('the account', async (t) => {
   const [pebble, place] = await start(t)

@@ -11,23 +11,14 @@ import {
   isServable,
   makeFolder,
   namesOf,
-  openWorkplace,
   orderAt,
   standaloneFor,
+  startWithPebble as start,
   testOutput,
-  type Workplace,
 } from './issue-command.js'
-import { hasPebble, type Pebble, startPebble } from './pebble.js'
+import { hasPebble, type Pebble } from './pebble.js'
 
 if (!hasPebble()) t.bailout('pebble is not installed')
-
-type PebbleOptions = Parameters<typeof startPebble>[0]
-
-const start = async (t: Test, options: PebbleOptions = {}): Promise<[Pebble, Workplace]> => {
-  const [pebble, place] = await Promise.all([startPebble(options), openWorkplace(t)])
-  t.teardown(() => pebble.close())
-  return [pebble, place]
-}
 
 const listening = async (t: Test, server: Server, port = 0, host = '127.0.0.1'): Promise<number> => {
   server.listen(port, host)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { type Emulator, startEmulator } from './emulator/emulator.js'
-import type { Pebble } from './pebble.js'
+import { type Pebble, startPebble } from './pebble.js'
 import { type RunOptions, type RunResult, runCommand } from './run-command.js'
 
 export const bucket = 'my-ssl-certs'
@@ -217,4 +217,13 @@ export const testOutput = (t: Test): void => {
   t.same(noisy, [], 'no warning of Node’s, and no stack, in any output')
   const [secret = ''] = secrets
   if (secret !== '') t.equal(leaksIn([`PREFIX${secret.slice(-30)}`]).length, 1, 'a secret would have been found')
+}
+
+export type PebbleOptions = Parameters<typeof startPebble>[0]
+
+/** A real CA, and a place to work with it. */
+export const startWithPebble = async (t: Test, options: PebbleOptions = {}): Promise<[Pebble, Workplace]> => {
+  const [pebble, place] = await Promise.all([startPebble(options), openWorkplace(t)])
+  t.teardown(() => pebble.close())
+  return [pebble, place]
 }

@@ -206,6 +206,21 @@ t.test('authorizations', async (t) => {
   })
 })
 
+t.test('a proof of a name that was not ordered', async (t) => {
+  const { ca, run, place, isClean } = await setUp(t)
+  ca.manners.amend = (reply, kind) => {
+    if (kind !== 'authorization') return reply
+    return { ...reply, body: { ...(reply.body as object), identifier: { type: 'dns', value: 'victim.example.org' } } }
+  }
+  const words = ['--solver', 'exec', '--challenge', 'http-01', '--exec-auth', `touch ${join(place.folder, 'called')}`]
+  const { code, json } = await run(words)
+  t.equal(code, 1)
+  t.match(json.error, { code: 'CA_REFUSED', message: /victim\.example\.org, which was not ordered/ })
+  t.notOk(existsSync(join(place.folder, 'called')))
+  t.equal(ca.count('challenge'), 0)
+  t.ok(isClean())
+})
+
 t.test('certificates that are not what was ordered', async (t) => {
   const cases = [
     ['without the last name', /without b\.example\.com/],

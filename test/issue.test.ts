@@ -11,24 +11,16 @@ import {
   isServable,
   modesBelow,
   namesOf,
-  openWorkplace,
   orderAt,
+  type PebbleOptions,
   prefix,
   standaloneFor,
+  startWithPebble as start,
   testOutput,
-  type Workplace,
 } from './issue-command.js'
-import { hasPebble, type Pebble, startPebble } from './pebble.js'
+import { hasPebble } from './pebble.js'
 
 if (!hasPebble()) t.bailout('pebble is not installed')
-
-type PebbleOptions = Parameters<typeof startPebble>[0]
-
-const start = async (t: Test, options: PebbleOptions = {}): Promise<[Pebble, Workplace]> => {
-  const [pebble, place] = await Promise.all([startPebble(options), openWorkplace(t)])
-  t.teardown(() => pebble.close())
-  return [pebble, place]
-}
 
 const numbered = (count: number): string[] => Array.from({ length: count }, (_, i) => `n${i}.example.com`)
 

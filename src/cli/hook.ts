@@ -54,10 +54,11 @@ export const command = defineCommand({
         terminal,
         typed: false,
       }
+      const { ignored } = parsed
       const only = handed.length === 1
       const ended: Ended[] = []
       for (const files of handed) {
-        const work = deliver({ files, reach, wish, values, client, ignored: parsed.ignored })
+        const work = deliver({ files, name: only ? values.name : undefined, reach, wish, values, client, ignored })
         // Of several, one that cannot be used must not keep the others.
         ended.push(await (only ? work : work.catch((error: unknown) => refusedOne(terminal, error))))
       }
@@ -80,6 +81,8 @@ const hookSource = (client: string): HookSource => {
 
 interface Delivery {
   readonly files: PemFiles | CertError
+  /** What it is to be filed under, if not what the client calls it; several cannot all have the same. */
+  readonly name: string | undefined
   readonly reach: Reach
   readonly wish: Wish
   readonly values: Values<typeof deployFlags> & Common
@@ -89,10 +92,10 @@ interface Delivery {
 }
 
 /** @throws CertError where the material itself cannot be used */
-const deliver = async ({ files, reach, wish, values, client, ignored }: Delivery): Promise<Ended> => {
+const deliver = async ({ files, name: given, reach, wish, values, client, ignored }: Delivery): Promise<Ended> => {
   if (files instanceof CertError) throw files
   const { surroundings, terminal } = wish
-  const source = pemFiles({ ...files, name: values.name ?? files.name }, surroundings.input)
+  const source = pemFiles({ ...files, name: given ?? files.name }, surroundings.input)
   const { bundle, warnings: found } = normalize(await source.collect(surroundings.signal), surroundings.now())
   const warnings = [...ignored, ...found]
   const targets = await usableTargets(wish, reach, bundle)
