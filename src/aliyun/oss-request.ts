@@ -3,11 +3,11 @@ import type { Credentials } from './credentials.js'
 import type { OssEndpoint } from './endpoint.js'
 
 export interface OssRequest {
-  readonly method: 'GET' | 'HEAD' | 'PUT'
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT'
   /** Absent for calls about the bucket itself. */
   readonly key?: string | undefined
-  /** A sub-resource of the bucket: `acl`, `policyStatus`. */
-  readonly subresource?: string | undefined
+  /** Sub-resources of the bucket, null for those without a value: `{ acl: null }`, `{ cname: null, comp: 'add' }`. */
+  readonly query?: Readonly<Record<string, string | null>> | undefined
   readonly headers?: Readonly<Record<string, string>> | undefined
   readonly body?: Buffer | undefined
 }
@@ -39,7 +39,7 @@ const isAddress = (hostname: string): boolean => /^(\d+\.\d+\.\d+\.\d+|\[.*\])$/
  * private key and all, into its errors.
  */
 export const signRequest = async (
-  { method, key, subresource, headers, body }: OssRequest,
+  { method, key, query = {}, headers, body }: OssRequest,
   bucket: string,
   endpoint: OssEndpoint,
   { accessKeyId, accessKeySecret, securityToken }: Credentials,
@@ -58,14 +58,15 @@ export const signRequest = async (
     accessKeySecret.reveal(),
     endpoint.region,
     method,
-    { headers: signed, queries: subresource === undefined ? {} : { [subresource]: null } },
+    { headers: signed, queries: query },
     bucket,
     key,
   )
   const path = (key ?? '').split('/').map(encode).join('/')
-  const query = subresource === undefined ? '' : `?${subresource}`
+  const parameters = Object.entries(query).map(([name, value]) => (value === null ? name : `${name}=${encode(value)}`))
+  const search = parameters.length === 0 ? '' : `?${parameters.join('&')}`
   return {
-    url: `${originOf(bucket, endpoint).origin}/${path}${query}`,
+    url: `${originOf(bucket, endpoint).origin}/${path}${search}`,
     headers: { ...signed, authorization, host: hostOf(bucket, endpoint) },
   }
 }

@@ -44,45 +44,108 @@ const sentence = ({ code, message }: Refusal): string => {
   return code === '' || line === '' ? '' : ` (${line})`
 }
 
-const passingCodes = new Set(['RequestTimeout', 'ServiceUnavailable', 'InternalError', 'ServiceBusy'])
+const passingCodes = new Set([
+  'requesttimeout',
+  'serviceunavailable',
+  'internalerror',
+  'servicebusy',
+  'lastoperationnotfinished',
+  // An answer that got lost on its way: every try has a nonce of its own.
+  'signaturenonceused',
+])
 
-const isPassing = ({ status, code }: Refusal): boolean =>
-  status >= 500 || status === 408 || status === 429 || passingCodes.has(code) || code.startsWith('Throttling')
+const isPassing = ({ status, code }: Refusal): boolean => {
+  const folded = code.toLowerCase()
+  return (
+    status >= 500 ||
+    status === 408 ||
+    status === 429 ||
+    passingCodes.has(folded) ||
+    /^(rejected\.)?throttling/.test(folded)
+  )
+}
 
 const hintFor = (refusal: Refusal, attempted: Attempted): string => {
   if (isPassing(refusal)) return 'nothing is wrong on this side; it may pass by itself'
   if (refusal.endpoint)
     return `the bucket is at ${refusal.endpoint}: give its region with --region, or --endpoint https://${refusal.endpoint}`
   if (refusal.code === '')
-    return 'this is not an answer of OSS: check the endpoint, and what lies between (a proxy, a CDN)'
-  const hint = Object.hasOwn(hints, refusal.code) ? hints[refusal.code] : undefined
-  return hint === undefined
-    ? `look the code up at https://api.aliyun.com/troubleshoot?q=${encodeURIComponent(refusal.code)}`
-    : hint(attempted)
+    return `this is not an answer of ${serviceOf(attempted)}: check the endpoint, and what lies between (a proxy, a CDN)`
+  return (
+    hintOf(refusal.code)?.(attempted) ??
+    `look the code up at https://api.aliyun.com/troubleshoot?q=${encodeURIComponent(refusal.code)}`
+  )
 }
+
+/** Codes are matched whatever their case (the vendor's own pages differ), and a family by what stands before the dot. */
+const hintOf = (code: string): Hint | undefined => {
+  const folded = code.toLowerCase()
+  return hints.get(folded) ?? families.get(folded.split('.')[0] ?? '')
+}
+
+const serviceOf = ({ action }: Attempted): string => (action.startsWith('oss:') ? 'OSS' : 'Alibaba Cloud')
+
+type Hint = (attempted: Attempted) => string
 
 const newToken = () =>
   'the temporary credentials ran out: get new ones, or let the RAM role of the machine provide them'
 
-const hints: Readonly<Record<string, (attempted: Attempted) => string>> = {
-  AccessDenied: ({ action, resource }) =>
-    `grant the RAM user ${action} on ${resource} (RAM console, policy); a bucket policy can deny it too`,
-  AccessKeyIdAndSecurityTokenNotMatch: () =>
-    'key and security token are of different sessions: set all three variables from the same answer',
-  InvalidAccessKeyId: () =>
-    'there is no such access key, or it is disabled: check ALIBABA_CLOUD_ACCESS_KEY_ID (RAM console, AccessKey); temporary keys need ALIBABA_CLOUD_SECURITY_TOKEN beside them',
-  InvalidSecurityToken: newToken,
-  NoSuchBucket: () => 'check --bucket; the bucket has to exist, it is not created for you',
-  PublicEndpointForbidden: () =>
-    'accounts of this kind reach their data only through a domain bound to the bucket: use --endpoint https://your.domain --cname-endpoint, or the internal endpoint on a machine in the same region',
-  RequestTimeTooSkewed: () =>
-    'the clock of this machine is wrong by more than 15 minutes: set it (timedatectl set-ntp true)',
-  SecurityTokenExpired: newToken,
-  SignatureDoesNotMatch: () =>
-    'the secret does not belong to this access key: check ALIBABA_CLOUD_ACCESS_KEY_SECRET for missing or additional characters',
-  TransferAccelerationDisabled: () => 'switch transfer acceleration on for the bucket, or use another --endpoint',
-  UserDisable: () => 'the account is disabled or overdue: look at the billing console',
-}
+const wrongClock = () => 'the clock of this machine is wrong by more than 15 minutes: set it (timedatectl set-ntp true)'
+
+const noSuchKey = () =>
+  'there is no such access key, or it is disabled: check ALIBABA_CLOUD_ACCESS_KEY_ID (RAM console, AccessKey); temporary keys need ALIBABA_CLOUD_SECURITY_TOKEN beside them'
+
+const wrongSecret = () =>
+  'the secret does not belong to this access key: check ALIBABA_CLOUD_ACCESS_KEY_SECRET for missing or additional characters'
+
+const grant: Hint = ({ action, resource }) =>
+  `grant the RAM user ${action} on ${resource} (RAM console, policy); acme-oss policy prints all that is needed`
+
+const notOnline = () => 'the domain is stopped or still being checked: start it in the console first'
+
+const inherited = () =>
+  'the cloud keeps this domain from being changed (protected or safe mode): look at it in the console, or ask its support'
+
+const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
+  Object.entries({
+    AccessDenied: ({ action, resource }: Attempted) =>
+      `grant the RAM user ${action} on ${resource} (RAM console, policy); a bucket policy can deny it too`,
+    AccessKeyIdAndSecurityTokenNotMatch: () =>
+      'key and security token are of different sessions: set all three variables from the same answer',
+    CdnServiceNotFound: () => 'CDN is not activated for this account: activate it in the console',
+    'CertName.MissingParameter': () => 'this is a fault in acme-oss: report it with the request id',
+    DcdnServiceNotFound: () => 'DCDN is not activated for this account: activate it in the console',
+    DomainInProtectedMode: inherited,
+    DomainInSafeMode: inherited,
+    InvalidAccessKeyId: noSuchKey,
+    'InvalidDomain.NotFound': ({ action }: Attempted) =>
+      action.startsWith('dcdn:')
+        ? 'there is no such DCDN domain in this account; if it is a CDN domain, use --cdn-domain'
+        : 'there is no such CDN domain in this account; if it is a DCDN domain, use --dcdn-domain',
+    'InvalidDomain.Offline': notOnline,
+    'InvalidDomain.notOnline': notOnline,
+    InvalidSecurityToken: newToken,
+    NoPermission: grant,
+    NoSuchBucket: () => 'check --bucket; the bucket has to exist, it is not created for you',
+    PublicEndpointForbidden: () =>
+      'accounts of this kind reach their data only through a domain bound to the bucket: use --endpoint https://your.domain --cname-endpoint, or the internal endpoint on a machine in the same region',
+    RequestTimeTooSkewed: wrongClock,
+    SecurityTokenExpired: newToken,
+    SignatureDoesNotMatch: wrongSecret,
+    TransferAccelerationDisabled: () => 'switch transfer acceleration on for the bucket, or use another --endpoint',
+    UserDisable: () => 'the account is disabled or overdue: look at the billing console',
+  }).map(([code, hint]) => [code.toLowerCase(), hint]),
+)
+
+/** By what stands before the first dot. */
+const families: ReadonlyMap<string, Hint> = new Map<string, Hint>([
+  ['forbidden', grant],
+  ['illegaltimestamp', wrongClock],
+  ['incompletesignature', wrongSecret],
+  ['invalidaccesskeyid', noSuchKey],
+  ['invalidsecuritytoken', newToken],
+  ['invalidtimestamp', wrongClock],
+])
 
 /** Turns a failure to reach the service at all into an error. */
 export const explainSilence = (error: unknown, attempted: Attempted, host: string): CertError => {
@@ -103,7 +166,11 @@ export const explainSilence = (error: unknown, attempted: Attempted, host: strin
 
 /** Success that OSS knows nothing of: somebody else has answered in its place. */
 export const explainStranger = (attempted: Attempted, host: string): CertError =>
-  new CertError('CLOUD_UNAVAILABLE', `${attempted.doing}: ${host} answered, but the answer is not one of OSS`, {
-    passing: true,
-    hint: 'check the endpoint, and what lies between (a proxy, a CDN, a portal)',
-  })
+  new CertError(
+    'CLOUD_UNAVAILABLE',
+    `${attempted.doing}: ${host} answered, but the answer is not one of ${serviceOf(attempted)}`,
+    {
+      passing: true,
+      hint: 'check the endpoint, and what lies between (a proxy, a CDN, a portal)',
+    },
+  )

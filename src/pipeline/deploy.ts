@@ -4,8 +4,8 @@ import type { Pending } from '../state/deployment-record.js'
 import { Deployment, newestOn, type WantedTarget } from '../state/deployments.js'
 import { type LockOptions, withLock, withLocks } from '../state/lock.js'
 import type { StateFolder } from '../state/state-folder.js'
-import type { DeployTarget } from '../targets/target.js'
-import { execute, type Observer, type Report } from './execute.js'
+import type { DeployTarget, Strand } from '../targets/target.js'
+import { execute, type Observer, type ProofOf, type Report } from './execute.js'
 import { type Plan, planDeployment } from './plan.js'
 
 export interface DeployOptions {
@@ -38,7 +38,13 @@ export const deploy = async (options: DeployOptions): Promise<Deployed> => {
     return await withRecord({ ...options, state }, wantedTargets(plan), undefined, async (deployment, hasWaited) => {
       // Where reading is not permitted, only the records tell that a newer one came meanwhile.
       const now = hasWaited ? planDeployment(bundle, targets, await newestOn(state, bundle)) : plan
-      const report = await executeAlone(now, { state, signal, onWait, observers: [observer, recorder(deployment)] })
+      const report = await executeAlone(now, {
+        state,
+        signal,
+        onWait,
+        observers: [observer, recorder(deployment)],
+        proofOf: (identity, step) => deployment.proofOf(identity, step),
+      })
       return { ...report, ...(await settled(deployment, report.warnings)) }
     })
   } catch (error) {
@@ -80,6 +86,7 @@ const withRecord = async <T>(
 export interface ExecuteAloneOptions extends LockOptions {
   readonly state: StateFolder
   readonly observers: readonly Observer[]
+  readonly proofOf: ProofOf
 }
 
 /**
@@ -89,10 +96,10 @@ export interface ExecuteAloneOptions extends LockOptions {
  */
 export const executeAlone = async (
   plan: Plan,
-  { state, signal, onWait, observers }: ExecuteAloneOptions,
+  { state, signal, onWait, observers, proofOf }: ExecuteAloneOptions,
 ): Promise<Report> => {
   const places = plan.stages.map(({ target }) => `at ${target.name}`)
-  return await withLocks(state, places, { signal, onWait }, () => execute(plan, signal, observers))
+  return await withLocks(state, places, { signal, onWait }, () => execute(plan, signal, observers, proofOf))
 }
 
 /** Being deployed matters more than being recorded. */
@@ -114,11 +121,15 @@ export const wantedTargets = (plan: Plan): WantedTarget[] =>
 
 /** Crosses off what is done. */
 export const recorder = (deployment: Deployment): Observer => ({
+  found: (target, strands) => deployment.found(target.identity, strands.flatMap(idsOf)),
   ended: (target, result) => {
     if (result.status === 'failed') deployment.failed(target.identity, result.id, result.error)
-    else if (result.status !== 'skipped') deployment.done(target.identity, result.id, result.note)
+    else if (result.status !== 'skipped') deployment.done(target.identity, result.id, result.note, result.proof)
+    else if (result.isDone) deployment.done(target.identity, result.id, result.note)
   },
 })
+
+const idsOf = (strand: Strand): string[] => strand.map(({ id }) => id)
 
 /** What is left, once all of it is on disk. */
 export const settled = async (

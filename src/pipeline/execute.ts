@@ -1,17 +1,20 @@
 import type { CertificateBundle } from '../certificate/bundle.js'
 import { type CertError, toCertError } from '../errors.js'
-import type { DeployTarget, Outcome, Step } from '../targets/target.js'
+import type { DeployTarget, Outcome, Step, Strand } from '../targets/target.js'
 import type { Plan, Stage } from './plan.js'
 
 export type StepResult = { readonly id: string; readonly does: string; readonly ms: number } & (
-  | { readonly status: 'changed' | 'unchanged'; readonly note: string | undefined }
+  | { readonly status: 'changed' | 'unchanged'; readonly note: string | undefined; readonly proof?: string | undefined }
   | { readonly status: 'failed'; readonly error: CertError }
-  | { readonly status: 'skipped' }
+  /** `isDone`: there was nothing to do it to, rather than that it was not tried. */
+  | { readonly status: 'skipped'; readonly note: string | undefined; readonly isDone: boolean }
 )
 
 export interface StageReport {
   readonly target: string
-  readonly status: 'changed' | 'unchanged' | 'failed'
+  readonly status: 'changed' | 'unchanged' | 'failed' | 'skipped'
+  /** It failed, but not everywhere: where it found several places, some of them have the certificate. */
+  readonly isPartly: boolean
   readonly steps: readonly StepResult[]
 }
 
@@ -24,54 +27,132 @@ export interface Report {
 /** Told of every step as it begins and ends, so that progress can be shown and recorded. */
 export interface Observer {
   begun?(target: DeployTarget, step: Step): void
+  /** What a step found to be done as well, before any of it is. */
+  found?(target: DeployTarget, strands: readonly Strand[]): void
   ended?(target: DeployTarget, result: StepResult): void
 }
 
-/** Runs the stages side by side and the steps of each in order. Never throws for a failed step: read the report. */
-export const execute = async (plan: Plan, signal: AbortSignal, observers: readonly Observer[]): Promise<Report> => {
-  const warnings: string[] = []
-  const stages = await Promise.all(plan.stages.map((stage) => runStage(stage, signal, observers, warnings)))
-  return { bundle: plan.bundle, stages, warnings }
+/** What is known of a step that was done before. */
+export type ProofOf = (identity: string, step: string) => string | undefined
+
+// Side by side in one stage. Each waits for the network most of its time; more would only wait for their turn.
+const strandsAtOnce = 16
+
+interface Run {
+  readonly signal: AbortSignal
+  readonly observers: readonly Observer[]
+  readonly proofOf: ProofOf
+  readonly warnings: string[]
 }
 
-const runStage = async (
-  { target, steps }: Stage,
+/**
+ * Runs the stages side by side and the steps of each in order. A stage that is reached through a domain which another
+ * one binds waits for that. Never throws for a failed step: read the report.
+ */
+export const execute = async (
+  plan: Plan,
   signal: AbortSignal,
   observers: readonly Observer[],
-  warnings: string[],
-): Promise<StageReport> => {
-  const results: StepResult[] = []
-  for (const step of steps) {
-    const failed = results.some(({ status }) => status === 'failed')
-    const result = failed ? skipped(step) : await runStep(target, step, signal, observers, warnings)
-    results.push(result)
-    for (const observer of observers) observer.ended?.(target, result)
+  proofOf: ProofOf = () => undefined,
+): Promise<Report> => {
+  const run: Run = { signal, observers, proofOf, warnings: [] }
+  const running = new Map<Stage, Promise<StageReport>>()
+  const start = (stage: Stage): Promise<StageReport> => {
+    const known = running.get(stage)
+    if (known !== undefined) return known
+    const started = afterBinding(stage, plan.stages, start).then(() => runStage(stage, run))
+    running.set(stage, started)
+    return started
   }
+  const stages = await Promise.all(plan.stages.map(start))
+  return { bundle: plan.bundle, stages, warnings: run.warnings }
+}
+
+/** Whether or not the binding succeeds: the domain may have been bound long ago. */
+const afterBinding = async (
+  { target }: Stage,
+  stages: readonly Stage[],
+  start: (stage: Stage) => Promise<StageReport>,
+): Promise<void> => {
+  const { reachedThrough } = target
+  if (reachedThrough === undefined) return
+  const binding = stages.filter(({ target: other }) => other !== target && other.binds?.(reachedThrough))
+  const reports = await Promise.all(binding.map(start))
+  if (reports.some(({ status, isPartly }) => status === 'changed' || isPartly)) target.justBound?.()
+}
+
+const runStage = async ({ target, steps, strands }: Stage, run: Run): Promise<StageReport> => {
+  const own = await runStrand(target, steps, run)
+  const found = await eachOf([...strands, ...own.found], (strand) => runStrand(target, strand, run))
+  const groups = [own, ...found]
+  const results = groups.flatMap((group) => group.results)
   const has = (status: StepResult['status']) => results.some((result) => result.status === status)
+  const isWhole = ({ results: all }: StrandResult) => all.every(({ status }) => status !== 'failed')
   return {
     target: target.name,
-    status: has('failed') ? 'failed' : has('changed') ? 'changed' : 'unchanged',
+    status: has('failed') ? 'failed' : has('changed') ? 'changed' : has('unchanged') ? 'unchanged' : 'skipped',
+    isPartly: has('failed') && found.some(isWhole),
     steps: results,
   }
 }
 
-const skipped = ({ id, does }: Step): StepResult => ({ id, does, ms: 0, status: 'skipped' })
+interface StrandResult {
+  readonly results: readonly StepResult[]
+  readonly found: readonly Strand[]
+}
 
-const runStep = async (
-  target: DeployTarget,
-  step: Step,
-  signal: AbortSignal,
-  observers: readonly Observer[],
-  warnings: string[],
-): Promise<StepResult> => {
-  for (const observer of observers) observer.begun?.(target, step)
+/** In order, until one fails. */
+const runStrand = async (target: DeployTarget, strand: Strand, run: Run): Promise<StrandResult> => {
+  const results: StepResult[] = []
+  const found: Strand[] = []
+  for (const step of strand) {
+    const failed = results.some(({ status }) => status === 'failed')
+    const { result, more } = failed ? { result: notTried(step), more: [] } : await runStep(target, step, run)
+    results.push(result)
+    found.push(...more)
+    // What was found is on record before the step that found it is crossed off.
+    if (more.length > 0) for (const observer of run.observers) observer.found?.(target, more)
+    for (const observer of run.observers) observer.ended?.(target, result)
+  }
+  return { results, found }
+}
+
+const notTried = ({ id, does }: Step): StepResult => ({
+  id,
+  does,
+  ms: 0,
+  status: 'skipped',
+  note: undefined,
+  isDone: false,
+})
+
+interface StepEnd {
+  readonly result: StepResult
+  readonly more: readonly Strand[]
+}
+
+const runStep = async (target: DeployTarget, step: Step, run: Run): Promise<StepEnd> => {
+  for (const observer of run.observers) observer.begun?.(target, step)
   const start = performance.now()
   const about = () => ({ id: step.id, does: step.does, ms: Math.round(performance.now() - start) })
   try {
-    const outcome: Outcome = await step.run(signal)
-    warnings.push(...(outcome.warnings ?? []).filter((warning) => !warnings.includes(warning)))
-    return { ...about(), status: outcome.status, note: outcome.note }
+    const outcome = await step.run(run.signal, run.proofOf(target.identity, step.id))
+    run.warnings.push(...(outcome.warnings ?? []).filter((warning) => !run.warnings.includes(warning)))
+    return { result: { ...about(), ...ended(outcome) }, more: outcome.found ?? [] }
   } catch (error) {
-    return { ...about(), status: 'failed', error: toCertError(error) }
+    return { result: { ...about(), status: 'failed', error: toCertError(error) }, more: [] }
   }
+}
+
+const ended = ({ status, note, proof }: Outcome) =>
+  status === 'skipped' ? { status, note, isDone: true } : { status, note, proof }
+
+const eachOf = async <T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> => {
+  const results: R[] = []
+  const left = all.entries()
+  const worker = async (): Promise<void> => {
+    for (const [i, one] of left) results[i] = await work(one)
+  }
+  await Promise.all(Array.from({ length: Math.min(strandsAtOnce, all.length) }, worker))
+  return results
 }

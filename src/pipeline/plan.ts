@@ -1,7 +1,7 @@
 import type { CertificateBundle } from '../certificate/bundle.js'
 import { covers, whyUncovered } from '../certificate/names.js'
 import { CertError } from '../errors.js'
-import type { DeployTarget, Step, Validity } from '../targets/target.js'
+import type { Circumstances, DeployTarget, Step, Strand, Validity } from '../targets/target.js'
 
 /** What would be done, as a value: it can be printed, recorded and refused with no network, clock or credential. */
 export interface Plan {
@@ -14,6 +14,8 @@ export interface Stage {
   readonly target: DeployTarget
   /** Follow each other; the first that fails ends the stage. */
   readonly steps: readonly Step[]
+  /** Found by an earlier run: side by side after the steps; one that fails ends its own strand. */
+  readonly strands: readonly Strand[]
 }
 
 /**
@@ -27,15 +29,25 @@ export const planDeployment = (
   newestOn: (identity: string) => Validity | undefined = () => undefined,
 ): Plan => {
   requireUseful(bundle.names, targets)
-  const distinct = new Map(targets.map((target) => [target.identity, target]))
+  const distinct = [...new Map(targets.map((target) => [target.identity, target])).values()]
   return {
     bundle,
-    stages: [...distinct.values()].map((target) => ({
+    stages: distinct.map((target) => ({
       target,
-      steps: target.plan(bundle, newestOn(target.identity)),
+      steps: target.plan(bundle, circumstancesOf(target, distinct, newestOn)),
+      strands: [],
     })),
   }
 }
+
+export const circumstancesOf = (
+  target: DeployTarget,
+  targets: readonly DeployTarget[],
+  newestOn: (identity: string) => Validity | undefined,
+): Circumstances => ({
+  newest: newestOn(target.identity),
+  others: targets.filter(({ identity }) => identity !== target.identity),
+})
 
 /**
  * Refuses what could not be deployed even if everything went well; asked before a certificate is ordered, too.

@@ -1,14 +1,21 @@
 import type { CertificateBundle, CertificateFacts } from '../certificate/bundle.js'
 import { normalize } from '../certificate/normalize.js'
 import { CertError, toCertError } from '../errors.js'
-import { type DeploymentRecord, isDue, type Pending, pendingOf, upcomingOf } from '../state/deployment-record.js'
+import {
+  type DeploymentRecord,
+  isDue,
+  isInTurn,
+  type Pending,
+  pendingOf,
+  upcomingOf,
+} from '../state/deployment-record.js'
 import { Deployment, isUntidy, newestOn, readDeployments, tidyDeployments } from '../state/deployments.js'
 import { withLock } from '../state/lock.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget, TargetSettings } from '../targets/target.js'
 import { executeAlone, recorder, settled, wantedTargets } from './deploy.js'
 import type { Observer, StageReport } from './execute.js'
-import { planDeployment, type Stage } from './plan.js'
+import { planDeployment, requireUseful, type Stage } from './plan.js'
 
 export interface SyncOptions {
   readonly state: StateFolder
@@ -168,6 +175,7 @@ const syncRecord = async (
         signal,
         onWait: (owner) => onWait(name, owner),
         observers: [observer(name), recorder(deployment)],
+        proofOf: (identity, step) => deployment.proofOf(identity, step),
       },
     )
     for (const { target, steps } of failed) {
@@ -212,29 +220,58 @@ interface FailedStage {
 const plannedStages = async (
   deployment: Deployment,
   bundle: CertificateBundle,
-  { state, all, now, create }: SyncOptions,
+  options: SyncOptions,
 ): Promise<{ readonly stages: readonly Stage[]; readonly failed: readonly FailedStage[] }> => {
+  const { state, all, now } = options
   const newest = await newestOn(state, bundle)
+  const others = otherTargets(deployment, options)
   const stages: Stage[] = []
   const failed: FailedStage[] = []
-  for (const { identity, step = '', next } of upcomingOf(deployment.record)) {
-    const recorded = identity === undefined ? undefined : deployment.record.targets[identity]
-    if (identity === undefined || recorded === undefined || !(all || isDue({ next }, now()))) continue
-    const open = deployment.pending.filter((one) => one.identity === identity)
+  for (const [identity, open] of dueSteps(deployment.record, all, now())) {
+    const recorded = deployment.record.targets[identity]
+    if (recorded === undefined) continue
     try {
-      const target = create(recorded.kind, recorded.settings)
-      const [stage] = planDeployment(bundle, [target], () => newest(identity)).stages
-      const steps = (stage?.steps ?? []).filter(({ id }) => open.some((one) => one.step === id))
-      if (steps.length === 0) throw new CertError('INTERNAL', `${recorded.name} has no step ${step}`)
+      const target = options.create(recorded.kind, recorded.settings)
+      requireUseful(bundle.names, [target])
+      const circumstances = { newest: newest(identity), others: others(identity) }
+      const steps = target.plan(bundle, circumstances).filter(({ id }) => open.includes(id))
+      const strands = target.planFound?.(bundle, circumstances, open) ?? []
+      if (steps.length + strands.length === 0)
+        throw new CertError('INTERNAL', `${recorded.name} has no step ${open[0]}`)
       // Crossed off where it stands, whatever the target is called by now.
-      stages.push({ target: { ...target, identity }, steps })
+      stages.push({ target: { ...target, identity }, steps, strands })
     } catch (error) {
       const why = toCertError(error)
+      const [step = ''] = open
       deployment.failed(identity, step, why)
       failed.push(failedStage(identity, recorded, step, why))
     }
   }
   return { stages, failed }
+}
+
+/** By the target's identity: the steps that are open, where the one whose turn it is is due. */
+const dueSteps = (record: DeploymentRecord, all: boolean, now: Date): ReadonlyMap<string, readonly string[]> => {
+  const due = upcomingOf(record).filter((one) => all || isDue(one, now))
+  const steps = new Map<string, string[]>()
+  for (const one of pendingOf(record)) {
+    const { identity, step } = one
+    if (identity === undefined || step === undefined || !due.some((first) => isInTurn(first, one))) continue
+    steps.set(identity, [...(steps.get(identity) ?? []), step])
+  }
+  return steps
+}
+
+/** The targets of the certificate beside one of them, as far as they can still be made. */
+const otherTargets = (deployment: Deployment, { create }: SyncOptions): ((identity: string) => DeployTarget[]) => {
+  const made = Object.entries(deployment.record.targets).flatMap(([identity, { kind, settings }]) => {
+    try {
+      return [{ ...create(kind, settings), identity }]
+    } catch {
+      return []
+    }
+  })
+  return (identity) => made.filter((one) => one.identity !== identity)
 }
 
 const failedStage = (
@@ -247,6 +284,6 @@ const failedStage = (
   return {
     target: { kind, identity, name, settings, serves: [], plan: () => [] },
     steps,
-    report: { target: name, status: 'failed', steps },
+    report: { target: name, status: 'failed', isPartly: false, steps },
   }
 }

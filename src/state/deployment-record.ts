@@ -26,13 +26,18 @@ export interface TargetRecord {
 }
 
 export type StepRecord =
-  | { readonly status: 'pending' }
-  | ({ readonly status: 'failed' } & Failure)
-  | { readonly status: 'done'; readonly at: string; readonly note?: string | undefined }
+  | ({ readonly status: 'pending' } & Proven)
+  | ({ readonly status: 'failed' } & Failure & Proven)
+  | ({ readonly status: 'done'; readonly at: string; readonly note?: string | undefined } & Proven)
   /** A newer certificate is wanted there instead. */
   | { readonly status: 'superseded'; readonly at: string; readonly by: string }
   | { readonly status: 'forgotten'; readonly at: string }
   | { readonly status: 'expired'; readonly at: string }
+
+interface Proven {
+  /** By which it can be told that what was done for this certificate is still there. */
+  readonly proof?: string | undefined
+}
 
 export interface Failure {
   readonly at: string
@@ -83,11 +88,21 @@ export const pendingOf = (record: DeploymentRecord): Pending[] => {
 const failureOf = (state: StepRecord) =>
   state.status === 'failed' ? { next: state.next, error: state.error } : { next: undefined, error: undefined }
 
-/** Of what is still to be done, that whose turn it is: the steps behind it wait for it. */
+/**
+ * Of what is still to be done, that whose turn it is: the steps behind it wait for it. Steps that were found (`bind
+ * www.example.com`) wait for those of the same place alone.
+ */
 export const upcomingOf = (record: DeploymentRecord): Pending[] => {
   const all = pendingOf(record)
-  return all.filter((one, i) => all.findIndex(({ identity }) => identity === one.identity) === i)
+  return all.filter((one, i) => all.findIndex((other) => isInTurn(other, one)) === i)
 }
+
+/** Do these two follow each other, rather than stand side by side? */
+export const isInTurn = (one: Pending, other: Pending): boolean =>
+  one.identity === other.identity && placeOf(one) === placeOf(other)
+
+/** A target that finds its places has a step of each, with the place behind a space. */
+const placeOf = ({ step = '' }: Pending): string => /^\S+ (.*)$/s.exec(step)?.[1] ?? ''
 
 /** Has its time come? What is further off than any pause was written while the clock was wrong. */
 export const isDue = ({ next }: Pick<Pending, 'next'>, now: Date): boolean => {
@@ -107,6 +122,12 @@ const supersedes = (one: DeploymentRecord, other: DeploymentRecord): boolean =>
   one.fingerprint.sha256 !== other.fingerprint.sha256 &&
   !isOlder(one, other) &&
   (isOlder(other, one) || Date.parse(one.recordedAt) > Date.parse(other.recordedAt))
+
+export const proofOf = (record: DeploymentRecord | undefined, identity: string, step: string): string | undefined => {
+  const state = record?.targets[identity]?.steps[step]
+  const proof = state !== undefined && 'proof' in state ? state.proof : undefined
+  return typeof proof === 'string' ? proof : undefined
+}
 
 /** Wanted there still, or put there; neither forgotten nor given up. */
 export const isOrWasWanted = (target: TargetRecord | undefined): boolean =>

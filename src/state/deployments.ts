@@ -9,6 +9,7 @@ import {
   type Pending,
   parseRecord,
   pendingOf,
+  proofOf,
   type RecordedError,
   type StepRecord,
   superseded,
@@ -127,14 +128,35 @@ export class Deployment {
       : { certificates, privateKey: new Secret(privateKey) }
   }
 
-  done(identity: string, step: string, note: string | undefined): void {
-    this.#set(identity, step, { status: 'done', at: this.#now().toISOString(), note })
+  /** By which what a step did for this certificate, in whichever run, can be told to be still there. */
+  proofOf(identity: string, step: string): string | undefined {
+    return proofOf(this.#record, identity, step)
+  }
+
+  /** A step found out what is to be done as well. */
+  found(identity: string, steps: readonly string[]): void {
+    const target = this.#record.targets[identity]
+    if (target === undefined) return
+    const added = steps.map((step) => [step, pendingStep(proofOf(this.#record, identity, step))])
+    const all = { ...target.steps, ...Object.fromEntries(added) }
+    this.#change({ ...this.#record, targets: { ...this.#record.targets, [identity]: { ...target, steps: all } } })
+  }
+
+  done(identity: string, step: string, note: string | undefined, proof?: string): void {
+    const known = proof ?? this.proofOf(identity, step)
+    const at = this.#now().toISOString()
+    this.#set(identity, step, { status: 'done', at, note, ...(known !== undefined && { proof: known }) })
   }
 
   failed(identity: string, step: string, error: CertError): void {
     const before = this.#record.targets[identity]?.steps[step]
     const tries = before?.status === 'failed' ? before.tries : 0
-    this.#set(identity, step, { status: 'failed', ...failure(error, tries, this.#now()) })
+    const proof = this.proofOf(identity, step)
+    this.#set(identity, step, {
+      status: 'failed',
+      ...failure(error, tries, this.#now()),
+      ...(proof !== undefined && { proof }),
+    })
   }
 
   /** Where it is to go has been found out; what of it is new is wanted from now on. */
@@ -223,7 +245,7 @@ const newRecord = (
   unresolved: unresolved === undefined ? null : failure(unresolved, 0, now),
   targets: {
     ...known?.targets,
-    ...Object.fromEntries(targets.map((target) => [target.identity, toRecord(target)])),
+    ...Object.fromEntries(targets.map((target) => [target.identity, toRecord(target, known)])),
   },
 })
 
@@ -358,11 +380,22 @@ const failure = (error: CertError, triesBefore: number, now: Date) => {
   return { at: now.toISOString(), tries, next: nextTry(tries, passing, now).toISOString(), error: recorded }
 }
 
-const toRecord = ({ kind, name, settings, steps }: WantedTarget): TargetRecord => ({
-  kind,
-  name,
-  settings,
-  steps: Object.fromEntries(steps.map((step) => [step, { status: 'pending' }])),
+const toRecord = ({ identity, kind, name, settings, steps }: WantedTarget, known?: DeploymentRecord): TargetRecord => {
+  // What an earlier run found is found again, or is not there any more; only what proves it is worth keeping.
+  const proven = Object.entries(known?.targets[identity]?.steps ?? {}).filter(
+    ([step, state]) => !steps.includes(step) && state.status === 'done' && proofOf(known, identity, step) !== undefined,
+  )
+  return {
+    kind,
+    name,
+    settings,
+    steps: Object.fromEntries([...steps.map((step) => [step, pendingStep(proofOf(known, identity, step))]), ...proven]),
+  }
+}
+
+const pendingStep = (proof: string | undefined): StepRecord => ({
+  status: 'pending',
+  ...(proof !== undefined && { proof }),
 })
 
 const serialize = (record: DeploymentRecord): string => `${JSON.stringify(record, null, 2)}\n`

@@ -31,7 +31,7 @@ export const directoryLayout = ({ directory, allowOlder }: DirectoryOptions): De
   name: `directory ${directory}`,
   settings: { path: directory, ...(allowOlder && { 'allow-older': true }) },
   serves: [],
-  plan: (bundle, newest) => {
+  plan: (bundle, { newest }) => {
     const files = layoutFiles(bundle)
     const archive = join(directory, archiveName(bundle))
     return [

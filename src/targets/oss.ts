@@ -43,7 +43,7 @@ export const ossLayout = (options: OssLayoutOptions): DeployTarget => ({
   settings: options.settings,
   serves: [],
   ...(options.warmUp && { warmUp: options.warmUp }),
-  plan: (bundle, newest) => {
+  plan: (bundle, { newest }) => {
     const { archive, latest } = layout(bundle, options.prefix)
     const place = `${options.store.name}/${options.prefix}`
     const writer = new LayoutWriter(options, bundle, newest)

@@ -17,13 +17,53 @@ export interface DeployTarget {
   readonly settings: TargetSettings
   /** Host names that will be served with the certificate: each has to be covered by it. */
   readonly serves: readonly string[]
-  /**
-   * What has to be done, in order. No network, no files, no clock: same bundle, same steps.
-   * @param newest the newest certificate that is known to have been put there or wanted there
-   */
-  plan(bundle: CertificateBundle, newest?: Validity): readonly Step[]
+  /** What has to be done, in order. No network, no files, no clock: same bundle, same steps. */
+  plan(bundle: CertificateBundle, circumstances: Circumstances): readonly Step[]
+  /** Makes those steps anew that an earlier run found (`Outcome.found`), by their ids; ids of others are passed over. */
+  planFound?(bundle: CertificateBundle, circumstances: Circumstances, ids: readonly string[]): readonly Strand[]
+  /** Which certificate stands there now. @throws CertError where it cannot be found out */
+  observe?(signal: AbortSignal): Promise<Observed>
   /** Gets ready for the first step, such as by opening connections; failing is left for the step to report. */
   warmUp?(): void
+  /** The bound domain that it is reached through: where this run binds that domain, this waits for it. */
+  readonly reachedThrough?: string | undefined
+  /** Told that this domain was bound a moment ago, and may not show its certificate everywhere yet. */
+  justBound?(): void
+  /** Does it bind this domain to a bucket, or may it? */
+  binds?(domain: string): boolean
+  /** Does it make a bucket's objects reachable under another name? False where that cannot be known. */
+  opens?(bucket: string, signal: AbortSignal): Promise<boolean>
+}
+
+/** What a target has to know of the world when it plans. */
+export interface Circumstances {
+  /** The newest certificate that is known to have been put there or wanted there. */
+  readonly newest?: Validity | undefined
+  /** The other targets of the same deployment. */
+  readonly others: readonly DeployTarget[]
+}
+
+/** What was found where a certificate should be. */
+export type Observed =
+  | { readonly status: 'found'; readonly places: readonly ObservedPlace[] }
+  /** Looking is not permitted. */
+  | { readonly status: 'refused' }
+
+export interface ObservedPlace {
+  /** Such as a domain; the target's own name where it is one place. */
+  readonly place: string
+  /** Undefined where there is none. */
+  readonly certificate: StandingCertificate | undefined
+}
+
+/** As much as the place tells of the certificate in it. */
+export interface StandingCertificate {
+  /** Of the leaf's DER, hexadecimal, lower case. */
+  readonly sha256?: string | undefined
+  readonly notBefore?: Date | undefined
+  readonly notAfter?: Date | undefined
+  /** What the place itself calls it. */
+  readonly id?: string | undefined
 }
 
 export type TargetSettings = Readonly<Record<string, string | boolean>>
@@ -34,14 +74,25 @@ export interface Step {
   readonly id: string
   /** Imperative, one line, no secret in it: this is what a dry run prints. */
   readonly does: string
-  /** @throws CertError when it is not done */
-  run(signal: AbortSignal): Promise<Outcome>
+  /**
+   * @param proof what it gave as `Outcome.proof` when it was done before, for this very certificate
+   * @throws CertError when it is not done
+   */
+  run(signal: AbortSignal, proof?: string): Promise<Outcome>
 }
 
+/** Steps that follow each other, beside other strands. */
+export type Strand = readonly Step[]
+
 export interface Outcome {
-  readonly status: 'changed' | 'unchanged'
+  /** `skipped`: there is nothing to do it to. */
+  readonly status: 'changed' | 'unchanged' | 'skipped'
   /** Why, or what was found, in a few words. */
   readonly note?: string | undefined
   /** What a person should know although the step is done, one sentence each. */
   readonly warnings?: readonly string[]
+  /** What only running could find out is to be done as well: side by side, and each on record of its own. */
+  readonly found?: readonly Strand[]
+  /** By which a later run can tell that what it did is still there, such as an id that the place gave it. */
+  readonly proof?: string | undefined
 }

@@ -58,7 +58,7 @@ const deploy = async (
   material: Pick<Material, 'fullchain' | 'key'>,
   allowOlder = false,
 ): Promise<Deployed> => {
-  const steps = directoryLayout({ directory, allowOlder }).plan(bundleOf(material))
+  const steps = directoryLayout({ directory, allowOlder }).plan(bundleOf(material), { others: [] })
   const [archive, latest] = steps
   if (archive?.id !== 'archive' || latest?.id !== 'latest' || steps.length !== 2) throw new Error('other steps')
   const { signal } = new AbortController()
@@ -325,7 +325,7 @@ t.test('what it is', (t) => {
   t.same(target.settings, { path: '/etc/ssl/example.com', 'allow-older': true }, 'all it takes to do the same again')
   t.same(directoryLayout({ directory: '/a', allowOlder: false }).settings, { path: '/a' })
   t.same(
-    target.plan(bundleOf(material)).map(({ does }) => does),
+    target.plan(bundleOf(material), { others: [] }).map(({ does }) => does),
     [`archive 5 files in /etc/ssl/example.com/${material.archive}/`, 'point /etc/ssl/example.com/latest at it'],
     'planning touches nothing',
   )

@@ -1,0 +1,160 @@
+import { CertError } from '../errors.js'
+import type { Secret } from '../secret.js'
+import type { Attempted } from './refusal.js'
+import { isForbidden, type Json, listOf, type RpcClient, textOf } from './rpc.js'
+
+export const casVersion = '2020-04-07'
+
+/** A certificate as other products refer to it. */
+export interface CasCertificate {
+  /** The bare number: CDN and DCDN take it with the region. */
+  readonly id: string
+  /** `cn-hangzhou`, or `ap-southeast-1` on the international site. */
+  readonly region: string
+  /** Both in one, never put together by us: OSS takes it. */
+  readonly identifier: string
+}
+
+/** One of the certificates that were uploaded to the account. */
+export interface UploadedCertificate {
+  readonly id: string
+  readonly name: string
+  /** SHA-1 of the leaf, hexadecimal, lower case. */
+  readonly sha1: string | undefined
+  readonly expires: Date | undefined
+}
+
+export interface Upload {
+  /** At most 64 letters, digits, hyphens and underscores; unique in the account. */
+  readonly name: string
+  /** SHA-1 of the leaf, hexadecimal, lower case. */
+  readonly sha1: string
+  readonly certificate: string
+  readonly privateKey: Secret
+}
+
+const pageSize = 50
+const attempted = (doing: string, action: string): Attempted => ({
+  doing,
+  action: `yundun-cert:${action}`,
+  resource: '*',
+})
+
+/** Certificate Management Service: the account's own store of certificates. */
+export class CertificateService {
+  readonly #client: RpcClient
+  readonly #kept = new Map<string, Promise<CasCertificate>>()
+
+  constructor(client: RpcClient) {
+    this.#client = client
+  }
+
+  /**
+   * The certificate's place in the service, where it is put once however many ask for it.
+   * @throws CertError
+   */
+  keep(upload: Upload, signal: AbortSignal): Promise<CasCertificate> {
+    const known = this.#kept.get(upload.sha1)
+    if (known !== undefined) return known
+    const keeping = this.#findOrUpload(upload, signal)
+    this.#kept.set(upload.sha1, keeping)
+    // Whoever asks after a failure has it tried again.
+    keeping.catch(() => this.#kept.delete(upload.sha1))
+    return keeping
+  }
+
+  async #findOrUpload(upload: Upload, signal: AbortSignal): Promise<CasCertificate> {
+    const found = await this.#find(upload, signal)
+    return await this.#identify(found ?? (await this.#upload(upload, signal)), signal)
+  }
+
+  /** Looked for by what it is, whoever put it there and whatever it is called. */
+  async #find({ sha1 }: Upload, signal: AbortSignal): Promise<string | undefined> {
+    for await (const one of this.list(signal)) if (one.sha1 === sha1) return one.id
+    return undefined
+  }
+
+  async #upload(upload: Upload, signal: AbortSignal): Promise<string> {
+    const { name, certificate, privateKey } = upload
+    const what = attempted(`uploading ${name} to the certificate service`, 'UploadUserCertificate')
+    try {
+      const answer = await this.#client.call(
+        'UploadUserCertificate',
+        { Name: name, Cert: certificate, Key: privateKey },
+        what,
+        signal,
+      )
+      return requireId(answer['CertId'], what)
+    } catch (error) {
+      // An upload whose answer got lost is there by now, under this name.
+      const isRefused = error instanceof CertError && error.code === 'CLOUD_REFUSED' && !isForbidden(error)
+      const there = isRefused ? await this.#find(upload, signal) : undefined
+      if (there === undefined) throw error
+      return there
+    }
+  }
+
+  async #identify(id: string, signal: AbortSignal): Promise<CasCertificate> {
+    const what = attempted(`looking up the certificate ${id} in the certificate service`, 'GetUserCertificateDetail')
+    // Without the filter the answer holds the private key.
+    const answer = await this.#client.call('GetUserCertificateDetail', { CertId: id, CertFilter: true }, what, signal)
+    const identifier = requireId(answer['CertIdentifier'], what)
+    const hyphen = identifier.indexOf('-')
+    return hyphen < 0
+      ? { id, region: 'cn-hangzhou', identifier }
+      : { id: identifier.slice(0, hyphen), region: identifier.slice(hyphen + 1), identifier }
+  }
+
+  /** Every certificate that was uploaded, expired ones too, page by page. */
+  async *list(signal: AbortSignal): AsyncGenerator<UploadedCertificate> {
+    const what = attempted('listing the certificates in the certificate service', 'ListUserCertificateOrder')
+    const seen = new Set<string>()
+    for (const status of ['', 'EXPIRED']) {
+      for (let page = 1; ; page++) {
+        const answer = await this.#client.call(
+          'ListUserCertificateOrder',
+          // Without a status those that have expired are left out.
+          { OrderType: 'UPLOAD', CurrentPage: page, ShowSize: pageSize, ...(status !== '' && { Status: status }) },
+          what,
+          signal,
+        )
+        const found = listOf(answer, 'CertificateOrderList')
+        for (const one of found.flatMap(readUploaded)) {
+          if (seen.has(one.id)) continue
+          seen.add(one.id)
+          yield one
+        }
+        if (found.length === 0 || page * pageSize >= Number(answer['TotalCount'] ?? 0)) break
+      }
+    }
+  }
+
+  async remove(id: string, signal: AbortSignal): Promise<void> {
+    const what = attempted(`deleting the certificate ${id} in the certificate service`, 'DeleteUserCertificate')
+    await this.#client.call('DeleteUserCertificate', { CertId: id }, what, signal)
+  }
+}
+
+const requireId = (value: unknown, { doing }: Attempted): string => {
+  const id = textOf(value)
+  if (id !== undefined) return id
+  throw new CertError('CLOUD_UNAVAILABLE', `${doing}: the answer says nothing of an id`, {
+    passing: true,
+    hint: 'run it again; if it stays so, report it',
+  })
+}
+
+const readUploaded = (one: Json): UploadedCertificate[] => {
+  const id = textOf(one['CertificateId'])
+  const end = new Date(`${textOf(one['EndDate']) ?? ''}T23:59:59Z`)
+  return id === undefined
+    ? []
+    : [
+        {
+          id,
+          name: textOf(one['Name']) ?? '',
+          sha1: textOf(one['Fingerprint'])?.replaceAll(':', '').toLowerCase(),
+          expires: Number.isNaN(end.getTime()) ? undefined : end,
+        },
+      ]
+}

@@ -1,0 +1,169 @@
+import type { Secret } from '../secret.js'
+import type { Attempted } from './refusal.js'
+import { isForbidden, listOf, type RpcClient, textOf, vendorCode } from './rpc.js'
+
+/** The two products that serve from edge nodes. One account's domain is of either, never of both. */
+export type EdgeProduct = 'cdn' | 'dcdn'
+
+/** What the products call the same things. */
+interface Dialect {
+  readonly version: string
+  readonly setCertificate: string
+  readonly describeCertificate: string
+  readonly describeDomains: string
+  readonly describeDomain: string
+  /** Fields of the certificate: is HTTPS on, and the certificate as PEM. */
+  readonly isOn: string
+  readonly certificate: string
+  /** Field of the list of domains: is HTTPS on. */
+  readonly domainIsOn: string
+}
+
+const dialects: Readonly<Record<EdgeProduct, Dialect>> = {
+  cdn: {
+    version: '2018-05-10',
+    setCertificate: 'SetCdnDomainSSLCertificate',
+    describeCertificate: 'DescribeDomainCertificateInfo',
+    describeDomains: 'DescribeUserDomains',
+    describeDomain: 'DescribeCdnDomainDetail',
+    isOn: 'ServerCertificateStatus',
+    certificate: 'ServerCertificate',
+    domainIsOn: 'SslProtocol',
+  },
+  dcdn: {
+    version: '2018-01-15',
+    setCertificate: 'SetDcdnDomainSSLCertificate',
+    describeCertificate: 'DescribeDcdnDomainCertificateInfo',
+    describeDomains: 'DescribeDcdnUserDomains',
+    describeDomain: 'DescribeDcdnDomainDetail',
+    isOn: 'SSLProtocol',
+    certificate: 'SSLPub',
+    domainIsOn: 'SSLProtocol',
+  },
+}
+
+export const edgeVersion = (product: EdgeProduct): string => dialects[product].version
+
+export interface EdgeDomain {
+  /** As the product spells it: a wildcard begins with a dot. */
+  readonly domain: string
+  readonly https: boolean
+}
+
+/** The certificate that a domain has now. */
+export interface EdgeCertificate {
+  readonly https: boolean
+  /** PEM; undefined where the product does not tell. */
+  readonly certificate: string | undefined
+  readonly name: string | undefined
+}
+
+export type EdgeUpload =
+  | { readonly name: string; readonly certificate: string; readonly privateKey: Secret }
+  /** One that lies in the certificate service. */
+  | { readonly name: string; readonly id: string; readonly region: string }
+
+// The most that the products give at once.
+const pageSize = 500
+
+/** The domains of CDN or DCDN, and their certificates. */
+export class EdgeDomains {
+  readonly product: EdgeProduct
+  readonly #client: RpcClient
+  readonly #dialect: Dialect
+
+  constructor(product: EdgeProduct, client: RpcClient) {
+    this.product = product
+    this.#client = client
+    this.#dialect = dialects[product]
+  }
+
+  warmUp(count: number): void {
+    this.#client.warmUp(count)
+  }
+
+  /** All domains that are online, page by page. @throws CertError */
+  async list(signal: AbortSignal): Promise<EdgeDomain[]> {
+    const { describeDomains, domainIsOn } = this.#dialect
+    const attempted = this.#attempt('listing the domains of', describeDomains, '*')
+    const domains: EdgeDomain[] = []
+    for (let page = 1; ; page++) {
+      const answer = await this.#client.call(
+        describeDomains,
+        { PageNumber: page, PageSize: pageSize, DomainStatus: 'online' },
+        attempted,
+        signal,
+      )
+      const found = listOf(answer, 'Domains', 'PageData')
+      domains.push(
+        ...found.flatMap((one) => {
+          const domain = textOf(one['DomainName'])?.toLowerCase()
+          return domain === undefined ? [] : [{ domain, https: isOn(one[domainIsOn]) }]
+        }),
+      )
+      if (found.length === 0 || page * pageSize >= Number(answer['TotalCount'] ?? 0)) return domains
+    }
+  }
+
+  /** Undefined where looking is not permitted. @throws CertError: no such domain, among others */
+  async certificate(domain: string, signal: AbortSignal): Promise<EdgeCertificate | undefined> {
+    const { describeCertificate, isOn: on, certificate } = this.#dialect
+    const attempted = this.#attempt('looking at the certificate of', describeCertificate, domain)
+    try {
+      const answer = await this.#client.call(describeCertificate, { DomainName: domain }, attempted, signal)
+      const [info = {}] = listOf(answer, 'CertInfos', 'CertInfo')
+      return { https: isOn(info[on]), certificate: textOf(info[certificate]), name: textOf(info['CertName']) }
+    } catch (error) {
+      if (isForbidden(error)) return undefined
+      throw error
+    }
+  }
+
+  /** Gives a domain a certificate, and switches its HTTPS on. @throws CertError */
+  async setCertificate(domain: string, upload: EdgeUpload, signal: AbortSignal): Promise<void> {
+    const { setCertificate } = this.#dialect
+    const attempted = this.#attempt('setting the certificate of', setCertificate, domain)
+    // Only what belongs to the kind: an empty field of the other one is refused as missing.
+    const parameters =
+      'id' in upload
+        ? { CertType: 'cas', CertId: upload.id, CertRegion: upload.region }
+        : { CertType: 'upload', SSLPub: upload.certificate, SSLPri: upload.privateKey }
+    await this.#client.call(
+      setCertificate,
+      { DomainName: domain, SSLProtocol: 'on', CertName: upload.name, ...parameters },
+      attempted,
+      signal,
+    )
+  }
+
+  /** Where a domain fetches from; empty where looking is not permitted. */
+  async origins(domain: string, signal: AbortSignal): Promise<string[]> {
+    const { describeDomain } = this.#dialect
+    const attempted = this.#attempt('looking at the origin of', describeDomain, domain)
+    try {
+      const answer = await this.#client.call(describeDomain, { DomainName: domain }, attempted, signal)
+      const sources = [
+        ...listOf(answer, 'GetDomainDetailModel', 'SourceModels', 'SourceModel'),
+        ...listOf(answer, 'DomainDetail', 'Sources', 'Source'),
+      ]
+      return sources.flatMap(({ Content }) => textOf(Content)?.toLowerCase() ?? [])
+    } catch (error) {
+      if (isForbidden(error)) return []
+      throw error
+    }
+  }
+
+  #attempt(verb: string, action: string, domain: string): Attempted {
+    return {
+      doing: `${verb} ${domain === '*' ? this.product.toUpperCase() : `the ${this.product.toUpperCase()} domain ${domain}`}`,
+      action: `${this.product}:${action}`,
+      resource: `acs:${this.product}:*:*:domain/${domain}`,
+    }
+  }
+}
+
+const isOn = (value: unknown): boolean => textOf(value)?.toLowerCase() === 'on'
+
+/** Does the product hold this certificate, or another one of this name, already? */
+export const isDuplicate = (error: unknown): boolean =>
+  ['certificate.duplicated', 'certnamealreadyexists', 'certificatecontent.duplicated'].includes(vendorCode(error))
