@@ -48,6 +48,7 @@ export type FailureCode =
   | 'CA_UNAVAILABLE'
   | 'CHALLENGE_FAILED'
   | 'SOLVER_FAILED'
+  | 'NOT_SERVED'
   | 'INTERRUPTED'
   | 'INTERNAL'
 

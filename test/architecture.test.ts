@@ -18,6 +18,7 @@ const rooms = [
   'sources',
   'issuer',
   'targets',
+  'proof',
   'https',
   'solvers',
   'aliyun',
