@@ -1,12 +1,21 @@
 import { type AccessKey, KeyRing } from './access-key.js'
+import { busiestSecond } from './busiest-second.js'
+import { casProduct } from './cas/product.js'
+import { CasStore } from './cas/store.js'
+import type { Domain, DomainOptions } from './cdn/domain.js'
+import { DomainStore } from './cdn/domain-store.js'
+import { cdnProduct, dcdnProduct } from './cdn/product.js'
 import { exchange } from './exchange.js'
 import { type Fault, FaultBook, type FaultCondition, type FaultHandle } from './fault.js'
 import { Journal, type RecordedRequest } from './journal.js'
+import { givenKeyPair, type PemPair } from './key-pair.js'
 import { type ListenerOptions, listen } from './listener.js'
 import type { Bucket, BucketOptions, StoredObject } from './oss/bucket.js'
+import type { Cname, CnameCertificate } from './oss/custom-domains.js'
 import { Directory } from './oss/directory.js'
 import { ossService } from './oss/service.js'
 import { objectTree } from './oss/tree.js'
+import { popService } from './pop/service.js'
 import type { Service } from './service.js'
 
 export interface EmulatorOptions {
@@ -19,12 +28,19 @@ export interface EmulatorOptions {
   readonly pathStyle?: boolean
 }
 
+export interface CnameOptions {
+  /** `certId` as `CertIdentifier`, `<number>-cn-hangzhou`; without one it is an upload to OSS. */
+  readonly certificate?: (PemPair & { readonly certId?: string }) | undefined
+}
+
 /** An Alibaba Cloud on 127.0.0.1. */
 export interface Emulator {
   readonly url: string
   readonly port: number
   /** Every request received whole so far, in order. */
   readonly requests: readonly RecordedRequest[]
+  /** The most requests for an action (`cdn:SetCdnDomainSSLCertificate`) that came within any one second. */
+  busiestSecond(action: string): number
   /** TCP connections accepted so far. */
   readonly connections: number
   /** Ends all connections, hanging ones too. */
@@ -40,9 +56,23 @@ export interface Emulator {
     body: string | Uint8Array,
     headers?: Readonly<Record<string, string>>,
   ): StoredObject
-  bindCname(host: string, bucket: string): void
+  /** As if it had been so all along. A certificate with an identifier of CAS is put there too, unless it is there. */
+  bindCname(host: string, bucket: string, options?: CnameOptions): void
+  /** What a domain is bound to at the moment. */
+  cname(host: string): Cname | undefined
+  /** A TXT record, for the proof that somebody owns a domain: `_dnsauth.<domain>`. */
+  publishTxt(name: string, value: string): void
+  /** The domain has no ICP filing, so that no bucket gets it. */
+  withoutFiling(host: string): void
   /** The objects of a bucket with their sizes, for people. */
   tree(bucket: string): string
+
+  readonly cdn: DomainStore
+  readonly dcdn: DomainStore
+  readonly cas: CasStore
+  /** A wildcard domain is spelled `.example.com`. */
+  addCdnDomain(name: string, options?: DomainOptions): Domain
+  addDcdnDomain(name: string, options?: DomainOptions): Domain
 
   addKey(key: AccessKey): void
   removeKey(id: string): void
@@ -56,16 +86,32 @@ export interface Emulator {
 const lowerCaseNames = (headers: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 
+const placedCertificate = (
+  cas: CasStore,
+  { certId, ...pair }: NonNullable<CnameOptions['certificate']>,
+  created: Date,
+): CnameCertificate => {
+  const id = certId === undefined ? undefined : Number.parseInt(certId, 10)
+  const stored = (certId && cas.byIdentifier(certId)) || cas.add({ ...pair, id })
+  if (certId !== undefined && stored.identifier !== certId) throw new Error(`not an identifier of this CAS: ${certId}`)
+  return { ...givenKeyPair(pair), certId: stored.identifier, type: certId ? 'CAS' : 'Upload', created }
+}
+
 export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emulator> => {
   const now = options.now ?? (() => new Date())
   const keys = new KeyRing()
   const directory = new Directory()
+  const cas = new CasStore()
+  const cdn = new DomainStore(now)
+  const dcdn = new DomainStore(now)
   const faults = new FaultBook()
   const journal = new Journal()
   const closing = new AbortController()
   let latency = 0
 
-  const services: readonly Service[] = [ossService({ directory, keys, now, pathStyle: options.pathStyle ?? false })]
+  const oss = ossService({ directory, keys, cas, now, pathStyle: options.pathStyle ?? false })
+  const pop = popService({ products: [cdnProduct(cdn, cas), dcdnProduct(dcdn, cas), casProduct(cas)], keys, now })
+  const services: readonly Service[] = [pop, oss]
   const onRequest = exchange({ services, faults, journal, now, latency: () => latency, closing: closing.signal })
   const listener = await listen({ port: options.port, tls: options.tls, onRequest })
 
@@ -73,6 +119,7 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
     url: `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${listener.port}`,
     port: listener.port,
     requests: journal.requests,
+    busiestSecond: (action) => busiestSecond(journal.requests, action),
     get connections() {
       return listener.connections
     },
@@ -84,9 +131,22 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
     objects: (bucket) => directory.get(bucket).objects,
     putObject: (bucket, key, body, headers = {}) =>
       directory.get(bucket).store(key, Buffer.from(body), lowerCaseNames(headers), now()),
-    bindCname(host, bucket) {
-      directory.bind(host, bucket)
+    bindCname(host, bucket, { certificate } = {}) {
+      directory.domains.place({
+        host: host.toLowerCase(),
+        bucket,
+        modified: now(),
+        certificate: certificate && placedCertificate(cas, certificate, now()),
+      })
     },
+    cname: (host) => directory.domains.find(host),
+    publishTxt: (name, value) => directory.domains.publishTxt(name, value),
+    withoutFiling: (host) => directory.domains.withoutFiling(host),
+    cdn,
+    dcdn,
+    cas,
+    addCdnDomain: (name, domain = {}) => cdn.add(name, domain),
+    addDcdnDomain: (name, domain = {}) => dcdn.add(name, domain),
     tree: (bucket) => objectTree(bucket, directory.get(bucket).objects),
     addKey: (key) => keys.add(key),
     removeKey: (id) => keys.remove(id),

@@ -1,6 +1,16 @@
 import type { Answer } from './answer.js'
+import type { Parameter } from './percent-encoding.js'
 import type { Call } from './service.js'
 import type { WireRequest } from './wire-request.js'
+
+interface PlacedParameter {
+  readonly name: string
+  readonly value: string
+  readonly position: 'query' | 'body'
+}
+
+const placed = (list: readonly Parameter[], position: PlacedParameter['position']): readonly PlacedParameter[] =>
+  list.map(([name, value]) => ({ name, value, position }))
 
 /** A request that was received whole, and what became of it. */
 export interface RecordedRequest {
@@ -8,7 +18,11 @@ export interface RecordedRequest {
   readonly secure: boolean
   readonly method: string
   readonly host: string
+  /** Path and query as they came over the wire: what a proxy in between would have logged. */
+  readonly target: string
   readonly path: string
+  /** Every parameter, decoded, in the order of the wire, and where it stood. */
+  readonly parameters: readonly PlacedParameter[]
   readonly query: Readonly<Record<string, string>>
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer
@@ -38,9 +52,10 @@ export class Journal {
   }
 
   open(request: WireRequest, call: Call | undefined): JournalEntry {
-    const { parameters: _, ...wire } = request
+    const { form, ...wire } = request
     const record: { -readonly [K in keyof RecordedRequest]: RecordedRequest[K] } = {
       ...wire,
+      parameters: [...placed(request.parameters, 'query'), ...placed(form, 'body')],
       action: call?.action,
       bucket: call?.bucket,
       key: call?.key,

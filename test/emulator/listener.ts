@@ -6,6 +6,8 @@ import type { SecureContextOptions, TlsOptions } from 'node:tls'
 export interface ListenerOptions {
   /** A free one unless told. */
   readonly port?: number | undefined
+  /** 127.0.0.1 unless told. */
+  readonly address?: string | undefined
   /** `SNICallback` lets one listener serve many names. */
   readonly tls?: (SecureContextOptions & Pick<TlsOptions, 'SNICallback'>) | undefined
   readonly onRequest: (incoming: IncomingMessage, response: ServerResponse) => Promise<void>
@@ -22,8 +24,13 @@ export interface Listener {
 /** Alibaba's product SDKs send certificates in the query string: far more than Node's default of 16 KB. */
 const maxHeaderSize = 1024 * 1024
 
-/** An HTTP or HTTPS server on 127.0.0.1. */
-export const listen = async ({ port = 0, tls, onRequest }: ListenerOptions): Promise<Listener> => {
+/** An HTTP or HTTPS server on loopback. */
+export const listen = async ({
+  port = 0,
+  address = '127.0.0.1',
+  tls,
+  onRequest,
+}: ListenerOptions): Promise<Listener> => {
   // A keep-alive connection that the server closes on its own looks to a client like a random failure.
   const options = { noDelay: true, maxHeaderSize, keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 }
   const serve = (incoming: IncomingMessage, response: ServerResponse): void => {
@@ -42,7 +49,7 @@ export const listen = async ({ port = 0, tls, onRequest }: ListenerOptions): Pro
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, '127.0.0.1', resolve)
+    server.listen(port, address, resolve)
   })
   return {
     port: (server.address() as AddressInfo).port,

@@ -298,7 +298,7 @@ t.test('the form of an error', async (t) => {
   const head = await sendSigned(emulator, { method: 'HEAD', target: '/none.pem' })
   t.match(head, { status: 404, code: 'NoSuchKey', headers: { 'x-oss-ec': '0026-00000001' } })
   t.equal(head.body, '')
-  t.match(await sendSigned(emulator, { method: 'POST', target: '/?cname&comp=add', body: '' }), {
+  t.match(await sendSigned(emulator, { method: 'POST', target: '/?cname&comp=purge', body: '' }), {
     code: 'NotImplemented',
   })
   t.match(await sendSigned(emulator, { target: '/?policyStatus' }), { body: /<IsPublic>false</ })

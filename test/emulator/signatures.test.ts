@@ -167,7 +167,7 @@ const cloudFor = async (vector: Vector) => {
 }
 
 /** What a request can only meet after its signature was found good. */
-const behindTheCheck = [undefined, 'InvalidDigest', 'NoSuchKey', 'NotImplemented']
+const behindTheCheck = [undefined, 'InvalidDigest', 'NeedVerifyDomainOwnership', 'NoSuchKey', 'NotImplemented']
 
 /** Another character of the same kind, so that a date stays a date of the same hour. */
 const bent = (text: string): string => {

@@ -9,9 +9,14 @@ export interface WireRequest {
   readonly method: string
   /** The `Host` header in lower case, with its port. */
   readonly host: string
+  /** Path and query as they came over the wire. */
+  readonly target: string
   /** Still percent-encoded. */
   readonly path: string
+  /** Those of the query. */
   readonly parameters: readonly Parameter[]
+  /** Those of a form body. */
+  readonly form: readonly Parameter[]
   /** The parameters by name; of repeated ones the last. */
   readonly query: Readonly<Record<string, string>>
   /** By lower-case name; repeated ones joined by a comma. */
@@ -52,14 +57,17 @@ export const readRequest = async (incoming: IncomingMessage, time: Date): Promis
   const mark = target.indexOf('?')
   const parameters = parseParameters(mark < 0 ? '' : target.slice(mark + 1))
   const headers = collectHeaders(incoming.rawHeaders)
-  const { host = '' } = headers
+  const { host = '', 'content-type': contentType = '' } = headers
+  const isForm = /^application\/x-www-form-urlencoded\b/i.test(contentType)
   return {
     time,
     secure: 'encrypted' in incoming.socket,
     method: incoming.method ?? 'GET',
     host: host.toLowerCase(),
+    target,
     path: mark < 0 ? target : target.slice(0, mark),
     parameters,
+    form: isForm ? parseParameters(body.toString('utf8')) : [],
     query: Object.assign(Object.create(null), Object.fromEntries(parameters)),
     headers,
     body,

@@ -38,7 +38,7 @@ const vendorHost = (hostname: string): Addressed | undefined => {
 const withoutPort = (host: string): string => host.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')
 
 const byHost = (hostname: string, directory: Directory): Addressed | undefined => {
-  const bound = directory.boundTo(hostname)
+  const bound = directory.domains.find(hostname)?.bucket
   if (bound !== undefined) return { endpoint: { kind: 'cname', region: undefined }, bucket: bound }
   const vendor = vendorHost(hostname)
   if (vendor !== undefined) return vendor

@@ -1,4 +1,5 @@
 import type { AccessKey } from '../access-key.js'
+import { accountId } from '../account.js'
 import { decide, type Verdict } from '../permissions.js'
 import { element } from '../xml.js'
 import type { Bucket } from './bucket.js'
@@ -10,9 +11,12 @@ export interface Access {
   readonly bucket: Bucket
   /** Empty for calls on the bucket. */
   readonly key: string
+  /** The object or the bucket unless told. */
+  readonly resource?: string | undefined
 }
 
-const resourceOf = ({ bucket, key }: Access): string => (key === '' ? bucket.name : `${bucket.name}/${key}`)
+const resourceOf = ({ bucket, key, resource }: Access): string =>
+  resource ?? (key === '' ? bucket.name : `${bucket.name}/${key}`)
 
 /** An object's own ACL comes first; only `default` looks at the bucket. Listing is never public. */
 const publiclyReadable = ({ action, bucket, key }: Access): boolean => {
@@ -38,7 +42,7 @@ export const deniedByRam = (key: AccessKey, action: string, verdict: Verdict): O
   accessDenied(messageOf(action, verdict), ecOf(action, verdict), [
     element('AccessDeniedDetail', [
       element('PolicyType', 'AccountLevelIdentityBasedPolicy'),
-      element('AuthPrincipalOwnerId', '1000000000000000'),
+      element('AuthPrincipalOwnerId', accountId),
       element('AuthPrincipalType', key.token === undefined ? 'SubUser' : 'AssumedRoleUser'),
       element('AuthPrincipalDisplayName', key.id),
       element('NoPermissionType', verdict === 'explicit-deny' ? 'ExplicitDeny' : 'ImplicitDeny'),

@@ -1,11 +1,9 @@
+import { accountId } from '../account.js'
 import { element, type Xml, xmlDocument } from '../xml.js'
 import type { Bucket } from './bucket.js'
 import type { Operation } from './operation.js'
 
-export const owner: Xml = element('Owner', [
-  element('ID', '1000000000000000'),
-  element('DisplayName', '1000000000000000'),
-])
+export const owner: Xml = element('Owner', [element('ID', accountId), element('DisplayName', accountId)])
 
 /** A bucket's setting, read as XML. None of them is data, so the public endpoint stays open to them. */
 const bucketRead = (subresource: string, action: string, root: (bucket: Bucket) => Xml): Operation => ({

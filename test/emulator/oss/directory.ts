@@ -1,9 +1,10 @@
 import { Bucket, type BucketOptions } from './bucket.js'
+import { CustomDomains } from './custom-domains.js'
 
 /** The buckets of the cloud, and the domains bound to them. */
 export class Directory {
   readonly #buckets = new Map<string, Bucket>()
-  readonly #cnames = new Map<string, string>()
+  readonly domains = new CustomDomains()
 
   /** A bucket of the same name is replaced. */
   add(name: string, options: BucketOptions, now: Date): Bucket {
@@ -22,13 +23,5 @@ export class Directory {
     const bucket = this.#buckets.get(name)
     if (bucket === undefined) throw new Error(`no bucket ${name} in the emulator`)
     return bucket
-  }
-
-  bind(host: string, bucket: string): void {
-    this.#cnames.set(host.toLowerCase(), bucket)
-  }
-
-  boundTo(hostname: string): string | undefined {
-    return this.#cnames.get(hostname)
   }
 }

@@ -1,6 +1,8 @@
 import type { AccessKey } from '../access-key.js'
+import type { CasStore } from '../cas/store.js'
 import type { WireRequest } from '../wire-request.js'
 import type { Bucket } from './bucket.js'
+import type { CustomDomains } from './custom-domains.js'
 
 /** A request whose sender and bucket are established and whose RAM action is granted. */
 export interface OssCall {
@@ -11,8 +13,11 @@ export interface OssCall {
   /** `undefined` for everybody. */
   readonly sender: AccessKey | undefined
   readonly now: Date
-  /** Demands a further RAM action on the same resource; throws where it is not granted. */
-  demand(action: string): void
+  readonly domains: CustomDomains
+  /** The certificates of the bucket's owner. */
+  readonly cas: CasStore
+  /** Demands a further RAM action, on the same resource unless told; throws where it is not granted. */
+  demand(action: string, resource?: string): void
 }
 
 /** What an operation answers with; the service adds the headers that every answer has. */

@@ -1,5 +1,6 @@
 import type { WireRequest } from '../wire-request.js'
 import { bucketReads } from './bucket-reads.js'
+import { cnameOperations } from './cname-operations.js'
 import { deleteObject } from './delete-object.js'
 import { listObjectsV2 } from './list-objects.js'
 import type { Operation } from './operation.js'
@@ -8,7 +9,15 @@ import { getObject, headObject } from './read-object.js'
 import { choosesOperation } from './subresources.js'
 
 /** Every call that the emulator knows. */
-const operations: readonly Operation[] = [putObject, getObject, headObject, deleteObject, listObjectsV2, ...bucketReads]
+const operations: readonly Operation[] = [
+  putObject,
+  getObject,
+  headObject,
+  deleteObject,
+  listObjectsV2,
+  ...bucketReads,
+  ...cnameOperations,
+]
 
 const asked = (query: Operation['query'], request: WireRequest): boolean =>
   Object.entries(query ?? {}).every(([name, value]) => {

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { element } from '../xml.js'
+import { checkDigest } from './digest.js'
 import type { Operation, OssCall, Outcome } from './operation.js'
 import { invalidArgument, OssRefusal } from './refusal.js'
 
@@ -71,14 +71,6 @@ const checkOverwrite = ({ request, bucket, key }: OssCall): void => {
   )
 }
 
-const checkDigest = ({ request }: OssCall): void => {
-  const digest = request.headers['content-md5']
-  if (digest === undefined || digest === createHash('md5').update(request.body).digest('base64')) return
-  throw new OssRefusal(400, 'InvalidDigest', 'The Content-MD5 you specified was invalid.', undefined, [
-    element('Content-MD5', digest),
-  ])
-}
-
 const perform = (call: OssCall): Outcome => {
   const { request, bucket, key, now } = call
   checkKey(key)
@@ -89,7 +81,7 @@ const perform = (call: OssCall): Outcome => {
   checkEncryption(call)
   checkMetadata(call)
   checkOverwrite(call)
-  checkDigest(call)
+  checkDigest(call.request)
   const stored = bucket.store(key, request.body, request.headers, now)
   return {
     status: 200,

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { KeyRing } from '../access-key.js'
+import type { CasStore } from '../cas/store.js'
 import type { Service } from '../service.js'
 import type { WireRequest } from '../wire-request.js'
 import { element } from '../xml.js'
@@ -17,6 +18,8 @@ import { accessDenied, OssRefusal, wording } from './refusal.js'
 export interface OssParts {
   readonly directory: Directory
   readonly keys: KeyRing
+  /** Where certificates for custom domains come from. */
+  readonly cas: CasStore
   readonly now: () => Date
   /** Whether `/bucket/key` works on the emulator's own address; the real service knows no such thing. */
   readonly pathStyle: boolean
@@ -51,6 +54,14 @@ const checkEndpoint = ({ endpoint }: Place, bucket: Bucket, operation: Operation
     )
   if (endpoint.kind === 'accelerate' && !bucket.accelerate)
     throw new OssRefusal(403, 'TransferAccelerationDisabled', 'Transfer acceleration is disabled on this bucket.')
+  // Configuration goes to the endpoint of the region: a bound domain serves objects.
+  if (endpoint.kind === 'cname' && operation?.data === false)
+    throw new OssRefusal(
+      403,
+      'NonStandardHostForbidden',
+      'Your host is invalid. Please use Open Storage Service standard host.',
+      '0003-00001402',
+    )
   if (endpoint.kind === 'public' && bucket.publicEndpointForbidden && operation?.data)
     throw new OssRefusal(
       400,
@@ -74,9 +85,20 @@ const carryOut = (parts: OssParts, request: WireRequest, place: Place, operation
   const bucket = existing(place, parts.directory)
   checkEndpoint(place, bucket, operation)
   if (operation === undefined) throw notBuilt(request)
-  const demand = (action: string): void => authorize(sender, { action, bucket, key: place.key })
+  const demand = (action: string, resource?: string): void =>
+    authorize(sender, { action, bucket, key: place.key, resource })
   demand(operation.action)
-  return operation.perform({ request, bucket, key: place.key, sender, now: request.time, demand })
+  const { cas, directory } = parts
+  return operation.perform({
+    request,
+    bucket,
+    key: place.key,
+    sender,
+    now: request.time,
+    domains: directory.domains,
+    cas,
+    demand,
+  })
 }
 
 /** The object store. It takes whatever no other service wants, so it comes last. */

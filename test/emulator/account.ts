@@ -1,0 +1,2 @@
+/** The cloud has one account. */
+export const accountId = '1000000000000000'

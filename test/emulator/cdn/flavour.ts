@@ -1,0 +1,40 @@
+/** Where CDN and DCDN differ: in names. */
+export interface Flavour {
+  readonly product: 'cdn' | 'dcdn'
+  /** Behind the names that the domains get in DNS. */
+  readonly cnameSuffix: string
+  readonly operations: {
+    readonly setCertificate: string
+    readonly certificateInfo: string
+    readonly userDomains: string
+    readonly domainDetail: string
+    readonly domainCname: string
+    readonly httpsDomains: string
+  }
+}
+
+export const cdnFlavour: Flavour = {
+  product: 'cdn',
+  cnameSuffix: 'w.kunlunsl.com',
+  operations: {
+    setCertificate: 'SetCdnDomainSSLCertificate',
+    certificateInfo: 'DescribeDomainCertificateInfo',
+    userDomains: 'DescribeUserDomains',
+    domainDetail: 'DescribeCdnDomainDetail',
+    domainCname: 'DescribeDomainCname',
+    httpsDomains: 'DescribeCdnHttpsDomainList',
+  },
+}
+
+export const dcdnFlavour: Flavour = {
+  product: 'dcdn',
+  cnameSuffix: 'w.kunlunar.com',
+  operations: {
+    setCertificate: 'SetDcdnDomainSSLCertificate',
+    certificateInfo: 'DescribeDcdnDomainCertificateInfo',
+    userDomains: 'DescribeDcdnUserDomains',
+    domainDetail: 'DescribeDcdnDomainDetail',
+    domainCname: 'DescribeDcdnDomainCname',
+    httpsDomains: 'DescribeDcdnHttpsDomainList',
+  },
+}
