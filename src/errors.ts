@@ -40,6 +40,7 @@ export type FailureCode =
   | 'CLOUD_REFUSED'
   | 'CLOUD_UNAVAILABLE'
   | 'KEY_WOULD_BE_PUBLIC'
+  | 'LAYOUT_IS_PUBLIC'
   | 'FOLDER_UNWRITABLE'
   | 'STATE_UNUSABLE'
   | 'LOCKED'

@@ -13,6 +13,8 @@ export interface CasCertificate {
   readonly region: string
   /** Both in one, never put together by us: OSS takes it. */
   readonly identifier: string
+  /** Was it put there now? */
+  readonly isNew: boolean
 }
 
 /** One of the certificates that were uploaded to the account. */
@@ -65,12 +67,13 @@ export class CertificateService {
 
   async #findOrUpload(upload: Upload, signal: AbortSignal): Promise<CasCertificate> {
     const found = await this.#find(upload, signal)
-    return await this.#identify(found ?? (await this.#upload(upload, signal)), signal)
+    const identified = await this.#identify(found ?? (await this.#upload(upload, signal)), signal)
+    return { ...identified, isNew: found === undefined }
   }
 
   /** Looked for by what it is, whoever put it there and whatever it is called. */
   async #find({ sha1 }: Upload, signal: AbortSignal): Promise<string | undefined> {
-    for await (const one of this.list(signal)) if (one.sha1 === sha1) return one.id
+    for await (const one of this.list('valid', signal)) if (one.sha1 === sha1) return one.id
     return undefined
   }
 
@@ -94,7 +97,7 @@ export class CertificateService {
     }
   }
 
-  async #identify(id: string, signal: AbortSignal): Promise<CasCertificate> {
+  async #identify(id: string, signal: AbortSignal): Promise<Omit<CasCertificate, 'isNew'>> {
     const what = attempted(`looking up the certificate ${id} in the certificate service`, 'GetUserCertificateDetail')
     // Without the filter the answer holds the private key.
     const answer = await this.#client.call('GetUserCertificateDetail', { CertId: id, CertFilter: true }, what, signal)
@@ -105,27 +108,25 @@ export class CertificateService {
       : { id: identifier.slice(0, hyphen), region: identifier.slice(hyphen + 1), identifier }
   }
 
-  /** Every certificate that was uploaded, expired ones too, page by page. */
-  async *list(signal: AbortSignal): AsyncGenerator<UploadedCertificate> {
+  /** The certificates that were uploaded, page by page: those in force, or those that have expired. */
+  async *list(which: 'valid' | 'expired', signal: AbortSignal): AsyncGenerator<UploadedCertificate> {
     const what = attempted('listing the certificates in the certificate service', 'ListUserCertificateOrder')
-    const seen = new Set<string>()
-    for (const status of ['', 'EXPIRED']) {
-      for (let page = 1; ; page++) {
-        const answer = await this.#client.call(
-          'ListUserCertificateOrder',
+    for (let page = 1; ; page++) {
+      const answer = await this.#client.call(
+        'ListUserCertificateOrder',
+        {
+          OrderType: 'UPLOAD',
+          CurrentPage: page,
+          ShowSize: pageSize,
           // Without a status those that have expired are left out.
-          { OrderType: 'UPLOAD', CurrentPage: page, ShowSize: pageSize, ...(status !== '' && { Status: status }) },
-          what,
-          signal,
-        )
-        const found = listOf(answer, 'CertificateOrderList')
-        for (const one of found.flatMap(readUploaded)) {
-          if (seen.has(one.id)) continue
-          seen.add(one.id)
-          yield one
-        }
-        if (found.length === 0 || page * pageSize >= Number(answer['TotalCount'] ?? 0)) break
-      }
+          ...(which === 'expired' && { Status: 'EXPIRED' }),
+        },
+        what,
+        signal,
+      )
+      const found = listOf(answer, 'CertificateOrderList')
+      yield* found.flatMap(readUploaded)
+      if (found.length === 0 || page * pageSize >= Number(answer['TotalCount'] ?? 0)) return
     }
   }
 

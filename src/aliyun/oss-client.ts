@@ -1,6 +1,7 @@
-import { CertError } from '../errors.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CertError, systemCode } from '../errors.js'
 import type { HttpConnections, HttpResponse } from '../http-connections.js'
-import { patiently } from '../patience.js'
+import { interrupted, patiently } from '../patience.js'
 import { retryAfter } from '../retry-after.js'
 import { version } from '../version.js'
 import type { CredentialSource, Credentials } from './credentials.js'
@@ -30,6 +31,8 @@ interface Call extends OssRequest {
 export class OssClient {
   readonly name: string
   readonly #options: OssClientOptions
+  /** Until then the endpoint may not show its certificate everywhere yet, in ms of `performance.now()`. */
+  #settledAt = 0
 
   constructor(options: OssClientOptions) {
     this.name = `oss://${options.bucket}`
@@ -43,6 +46,11 @@ export class OssClient {
     connections.open(originOf(bucket, place), hostOf(bucket, place).replace(/:\d+$/, ''), count)
   }
 
+  /** The endpoint was bound a moment ago: what its certificate lacks is waited for, so many ms at most. */
+  settle(limit: number): void {
+    this.#settledAt = performance.now() + limit
+  }
+
   /** What is about to be done, for errors. */
   attempt(verb: string, action: string, key?: string): Attempted {
     const place = key === undefined ? this.name : `${this.name}/${key}`
@@ -54,11 +62,22 @@ export class OssClient {
     const { credentials, timeout, trace } = this.#options
     // Asked outside of the retries: nothing is to be waited for where there are none.
     const found = await credentials()
-    return await patiently((attemptSignal) => this.#callOnce(call, found, attemptSignal), {
-      timeout,
-      signal,
-      onRetry: (error, pause) => trace?.(`${error.message}; trying again in ${Math.round(pause)} ms`),
-    })
+    const onRetry = (error: CertError, pause: number) =>
+      trace?.(`${error.message}; trying again in ${Math.round(pause)} ms`)
+    const attempt = (attemptSignal: AbortSignal) => this.#callOnce(call, found, attemptSignal)
+    const options = { timeout, signal, onRetry }
+    for (;;) {
+      try {
+        return await patiently(attempt, options)
+      } catch (error) {
+        if (call.key === undefined || !isUnsettled(error) || performance.now() + settlingPause > this.#settledAt)
+          throw error
+        onRetry(error, settlingPause)
+        await sleep(settlingPause, undefined, { signal }).catch(() => {
+          throw interrupted()
+        })
+      }
+    }
   }
 
   async #callOnce(call: Call, credentials: Credentials, signal: AbortSignal): Promise<HttpResponse> {
@@ -90,6 +109,13 @@ export class OssClient {
     return answer
   }
 }
+
+// In ms.
+const settlingPause = 2000
+
+/** Is it the certificate of the other side that is missing or wrong? */
+const isUnsettled = (error: unknown): error is CertError =>
+  error instanceof CertError && /CERT|SELF_SIGNED|UNABLE_TO_|EPROTO|ERR_SSL/.test(systemCode(error.cause) ?? '')
 
 /** A portal that shows its own page instead of an answer has stored nothing. */
 const isStranger = (method: string, { headers, body }: HttpResponse): boolean =>

@@ -25,6 +25,11 @@ export class OssBucket implements ObjectStore {
     this.#client.warmUp(count)
   }
 
+  /** The endpoint was bound a moment ago: what its certificate lacks is waited for, so many ms at most. */
+  settle(limit: number): void {
+    this.#client.settle(limit)
+  }
+
   async put(object: StoredObject, { ownerOnly }: PutOptions, signal: AbortSignal): Promise<'written' | 'exists'> {
     const metadata = Object.entries(object.metadata).map(([name, value]) => [`x-oss-meta-${name}`, value])
     const headers = {

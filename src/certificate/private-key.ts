@@ -110,3 +110,18 @@ const isConsistentRsa = (jwk: JsonWebKey): boolean => {
 
 /** PKCS#8 PEM: `BEGIN PRIVATE KEY`, 64 columns. */
 export const toPkcs8 = (key: KeyObject): Secret => new Secret(key.export({ type: 'pkcs8', format: 'pem' }).toString())
+
+const traditional: ReadonlyMap<string | undefined, 'pkcs1' | 'sec1'> = new Map([
+  ['rsa', 'pkcs1'],
+  ['ec', 'sec1'],
+] as const)
+
+/**
+ * The key of a bundle in its traditional encoding, which every product of the cloud is known to take: PKCS#1 for RSA,
+ * SEC1 for EC. An Ed25519 key has none and stays PKCS#8.
+ */
+export const toTraditional = (pkcs8: Secret): Secret => {
+  const key = createPrivateKey(pkcs8.reveal())
+  const type = traditional.get(key.asymmetricKeyType) ?? 'pkcs8'
+  return new Secret(key.export({ type, format: 'pem' }).toString())
+}

@@ -1,8 +1,10 @@
 import { join, resolve } from 'node:path'
 import { CertError, toCertError } from '../errors.js'
+import { parseConnectTo } from '../proof/connect-to.js'
 import { StateFolder } from '../state/state-folder.js'
+import type { Looking } from '../targets/served.js'
 import type { Surroundings } from './command.js'
-import { text, toggle, type Values, wholeNumber } from './flag.js'
+import { list, text, toggle, type Values, wholeNumber } from './flag.js'
 
 /** What every command takes. */
 export const commonFlags = {
@@ -21,10 +23,32 @@ export const reachFlags = {
   timeout: wholeNumber('seconds for one request with all its retries', { min: 1, max: 3600, fallback: 60 }),
 }
 
+const lookFlagsFor = (seconds: number) => ({
+  'verify-timeout': wholeNumber('with --verify: seconds to wait until every address serves it', {
+    min: 0,
+    max: 86_400,
+    fallback: seconds,
+  }),
+  connect: list('with --verify: dial this instead of where DNS leads', { placeholder: '[HOST=]ADDR:PORT' }),
+})
+
+/** What every command takes that looks at what is served. */
+export const lookFlags = lookFlagsFor(600)
+
+/** The same for one that comes again by itself. */
+export const briefLookFlags = lookFlagsFor(60)
+
+/** How to look, out of such flags. @throws CertError USAGE */
+export const lookingOf = (values: Values<typeof lookFlags>): Pick<Looking, 'connect' | 'limit'> => ({
+  connect: values.connect.map((one) => parseConnectTo(one)),
+  limit: values['verify-timeout'] * 1000,
+})
+
 /** What every command takes that deploys one certificate. */
 export const deployFlags = {
   name: text('what the certificate is filed under [its first name]', { placeholder: 'NAME' }),
   ...reachFlags,
+  ...lookFlags,
   'dry-run': toggle('say what would be done, and do nothing: needs no credentials and no network'),
 }
 

@@ -43,7 +43,7 @@ export const command = defineCommand({
     const config = () => openConfig(values, surroundings, true)
     const wish = { values, targetValues: () => values, config, surroundings, terminal, typed: true }
     const source = pemFiles({ name: values.name, certificates, key: values.key }, surroundings.input)
-    const reach = openReach(values.timeout, surroundings, terminal)
+    const reach = openReach(values, surroundings, terminal)
     try {
       // What is wrong with the targets is said before anything is read from standard input.
       reach.targets(askedTargets(values))

@@ -7,8 +7,11 @@ import type { Observer, StageReport, StepResult } from '../pipeline/execute.js'
 import { planDeployment } from '../pipeline/plan.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { TargetContext } from '../targets/index.js'
+import type { Looking } from '../targets/served.js'
 import type { DeployTarget } from '../targets/target.js'
 import { exitCodes, type Surroundings } from './command.js'
+import { type lookFlags, lookingOf, type reachFlags } from './common-flags.js'
+import type { Values } from './flag.js'
 import {
   certificateJson,
   type OrderJson,
@@ -17,6 +20,7 @@ import {
   printJson,
   type ResultJson,
   stageJson,
+  unresolved,
 } from './json.js'
 import { type AskedTarget, createTargets } from './target-flags.js'
 import type { Terminal } from './terminal.js'
@@ -28,21 +32,38 @@ export interface Reach {
   targets(asked: readonly AskedTarget[]): DeployTarget[]
 }
 
+export type ReachValues = Values<typeof reachFlags & typeof lookFlags>
+
+/** @throws CertError USAGE */
 export const openReach = (
-  timeoutSeconds: number,
+  values: ReachValues,
   surroundings: Surroundings,
   terminal: Terminal,
   environment = surroundings.environment,
 ): Reach => {
+  const looking = { ...lookingOf(values), onLook: shownLooks(terminal) }
   const connections = new HttpConnections()
   const context = {
     connections,
     credentials: defaultCredentials(environment),
-    timeout: timeoutSeconds * 1000,
+    timeout: values.timeout * 1000,
     now: surroundings.now,
+    looking,
     trace: (line: string) => terminal.detail(line),
   }
   return { connections, context, targets: (asked) => createTargets(asked, context) }
+}
+
+/** Says what is waited for when it is first seen to be missing, and when that changes. */
+const shownLooks = (terminal: Terminal): Looking['onLook'] => {
+  const said = new Map<string, string>()
+  return ({ host, served, addresses, problem }, elapsed) => {
+    if (served) return
+    const serving = addresses.filter(({ verdict }) => verdict.served).length
+    const line = `${host}: ${serving} of ${addresses.length} addresses serve it; ${problem?.sentence ?? 'waiting'}`
+    if (said.get(host) !== line) terminal.progress(`${line} (${Math.round(elapsed / 1000)} s)`)
+    said.set(host, line)
+  }
 }
 
 export interface DeploymentRequest {
@@ -129,7 +150,7 @@ export const showPlan = (request: PlanRequest): Ended => {
   terminal.result(`${unissued === undefined ? title(bundle) : bundle.name} would go to:`)
   for (const { target, steps } of plan.stages) {
     terminal.result(target.name)
-    steps.forEach((step, i) => void terminal.result(`  ${i + 1}. ${step.does}`))
+    steps.forEach(({ does, finds }, i) => void terminal.result(`  ${i + 1}. ${does}${finds ? ` (${unresolved})` : ''}`))
   }
   return ended
 }
@@ -141,17 +162,18 @@ export const showPlanAlone = (request: PlanRequest): number => {
   return status
 }
 
-export const statusOf = (stages: readonly Pick<StageReport, 'status'>[]): number => {
-  const inPlace = stages.filter(({ status }) => status !== 'failed').length
-  if (inPlace === stages.length) return exitCodes.done
-  return inPlace === 0 ? exitCodes.failed : exitCodes.partly
+export const statusOf = (stages: readonly Pick<StageReport, 'status' | 'isPartly'>[]): number => {
+  if (stages.every(({ status }) => status !== 'failed')) return exitCodes.done
+  return stages.some(({ status, isPartly }) => status === 'changed' || status === 'unchanged' || isPartly)
+    ? exitCodes.partly
+    : exitCodes.failed
 }
 
 const marks = { changed: ['✓', 'green'], unchanged: ['=', 'dim'], failed: ['✗', 'red'], skipped: ['-', 'dim'] } as const
 
 const stepLine = (terminal: Terminal, target: DeployTarget, result: StepResult): string => {
   const [mark, style] = marks[result.status]
-  const time = result.status === 'skipped' ? 'not tried' : `${result.ms} ms`
+  const time = result.status === 'skipped' && !result.isDone ? 'not tried' : `${result.ms} ms`
   const note = 'note' in result && result.note !== undefined ? `: ${result.note}` : ''
   return `${terminal.paint(style, mark)} ${target.kind}: ${result.does}${note} ${terminal.paint('dim', `(${time})`)}`
 }
@@ -168,7 +190,7 @@ const showResult = (terminal: Terminal, { bundle, stages, pending }: Deployed): 
       .filter(wanted)
       .map(({ target }) => target)
       .join(', ')
-  const inPlace = names(({ status }) => status !== 'failed')
+  const inPlace = names(({ status }) => status === 'changed' || status === 'unchanged')
   if (inPlace !== '') terminal.result(`${title(bundle)} is in place: ${inPlace}`)
   for (const { target, steps } of stages) {
     for (const step of steps) if (step.status === 'failed') showFailure(terminal, target, step.error)

@@ -44,7 +44,7 @@ export const command = defineCommand({
     const [client = '', ...words] = parsed.words
     const source = hookSource(client)
     const handed = source.read({ environment: surroundings.environment, words })
-    const reach = openReach(values.timeout, surroundings, terminal, credentialVariables(client, surroundings))
+    const reach = openReach(values, surroundings, terminal, credentialVariables(client, surroundings))
     try {
       const wish = {
         values,

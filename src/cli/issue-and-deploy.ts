@@ -45,7 +45,7 @@ export const command = defineCommand({
     const order = await readOrder(values)
     const wish = { values, targetValues: () => values, config: async () => config, surroundings, terminal, typed: true }
     const asked = await wantedTargets(wish, order)
-    const reach = openReach(values.timeout, surroundings, terminal)
+    const reach = openReach(values, surroundings, terminal)
     try {
       const targets = reach.targets(asked)
       requireUseful(order.names, targets)

@@ -98,17 +98,27 @@ const stepJson = (result: StepResult): StepJson => ({
   id: result.id,
   does: result.does,
   status: result.status,
-  ms: result.status === 'skipped' ? null : result.ms,
+  ms: result.status === 'skipped' && !result.isDone ? null : result.ms,
   note: 'note' in result ? (result.note ?? null) : null,
   error: 'error' in result ? errorJson(result.error) : null,
 })
+
+/** What a plan says of a step that finds out by running what is to be done. */
+export const unresolved = 'resolved when run'
 
 /** A plan in the shape of a report. */
 export const plannedStages = (plan: Plan): StageJson[] =>
   plan.stages.map(({ target, steps }) => ({
     target: target.name,
     status: 'planned',
-    steps: steps.map(({ id, does }) => ({ id, does, status: 'planned', ms: null, note: null, error: null })),
+    steps: steps.map(({ id, does, finds }) => ({
+      id,
+      does,
+      status: 'planned',
+      ms: null,
+      note: finds ? unresolved : null,
+      error: null,
+    })),
   }))
 
 export const pendingJson = ({ target, step, next, error }: Pending): PendingJson => ({

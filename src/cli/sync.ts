@@ -6,7 +6,7 @@ import { sweepLocks } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
 import { createTarget } from '../targets/index.js'
 import { defineCommand, exitCodes } from './command.js'
-import { commonFlags, reachFlags, stateRoot } from './common-flags.js'
+import { briefLookFlags, commonFlags, reachFlags, stateRoot } from './common-flags.js'
 import { openReach, showFailure, shownSteps, statusOf, title } from './deployment.js'
 import { toggle } from './flag.js'
 import { certificateJson, errorJson, pendingJson, printJson, stageJson } from './json.js'
@@ -21,7 +21,7 @@ export const command = defineCommand({
   name: 'sync',
   summary:
     'Tries again all that is wanted and not yet there, when its time has come. A timer runs it every ten minutes. Exit status 0 also where something is left that is not due yet.',
-  flags: { now: toggle('at once, whether it is due or not'), ...reachFlags, ...commonFlags },
+  flags: { now: toggle('at once, whether it is due or not'), ...reachFlags, ...briefLookFlags, ...commonFlags },
   late: targetFlags,
   words: { usage: '[NAME...]', most: Number.POSITIVE_INFINITY },
   examples: [
@@ -33,7 +33,7 @@ export const command = defineCommand({
     const state = await StateFolder.open(stateRoot(values, surroundings))
     const names = await chosenNames(state, parsed.words)
     await sweepLocks(state)
-    const reach = openReach(values.timeout, surroundings, terminal)
+    const reach = openReach(values, surroundings, terminal)
     const config = once(() => openConfig(values, surroundings, false))
     const wish = {
       values,
@@ -144,7 +144,9 @@ const show = (terminal: Terminal, synced: readonly SyncedName[]): void => {
 
 const showCertificate = (terminal: Terminal, { facts, stages, warnings, error }: Synced): void => {
   for (const warning of warnings) terminal.warning(warning)
-  const inPlace = stages.filter(({ status }) => status !== 'failed').map(({ target }) => target)
+  const inPlace = stages
+    .filter(({ status }) => status === 'changed' || status === 'unchanged')
+    .map(({ target }) => target)
   if (inPlace.length > 0) terminal.result(`${title(facts)} is in place: ${inPlace.join(', ')}`)
   for (const { target, steps } of stages) {
     for (const step of steps) {

@@ -90,6 +90,18 @@ const toConfig = (file: File, document: ConfigDocument, targets: TargetOptions):
   }
 }
 
+/** What the defaults of other kinds say of the same thing. */
+const borrowed = (
+  options: Readonly<Record<string, Option>>,
+  defaults: NonNullable<ConfigDocument['defaults']>,
+): TargetConfig['settings'] =>
+  Object.fromEntries(
+    Object.entries(options).flatMap(([name, option]) => {
+      const value = option.kind === 'text' && option.defaultOf ? defaults[option.defaultOf]?.[name] : undefined
+      return value === undefined ? [] : [[name, value]]
+    }),
+  )
+
 const issuePaths = ['webroot', 'ca-bundle']
 
 const isPath = (option: Option | undefined): boolean => option?.kind === 'text' && option.isPath === true
@@ -116,7 +128,7 @@ const toCertificate = (
   const target = (kind: string, given: TargetConfig['settings'], i: number): TargetConfig => {
     const options = targets[kind] ?? {}
     const paths = Object.keys(options).filter((option) => isPath(options[option]))
-    const settings = withPaths(path, { ...defaults[kind], ...given }, paths)
+    const settings = withPaths(path, { ...borrowed(options, defaults), ...defaults[kind], ...given }, paths)
     const missing = Object.entries(options).find(
       ([option, about]) => about.kind === 'text' && about.required && settings[option] === undefined,
     )

@@ -14,6 +14,8 @@ export interface TextOption {
   readonly isPath?: true
   /** The only values that are taken. */
   readonly choices?: readonly string[]
+  /** The kind of target whose default counts where this one has none: several kinds are about one bucket. */
+  readonly defaultOf?: string
 }
 
 export interface SwitchOption {

@@ -8,6 +8,8 @@ export interface WaitOptions extends LookOptions {
   readonly limit: number
   /** Told after each look. */
   readonly onLook?: ((proof: HostProof, elapsed: number) => void) | undefined
+  /** Ends the wait for what is not served, where that is as good. */
+  readonly isEnough?: ((proof: HostProof) => boolean) | undefined
 }
 
 const firstPause = 500
@@ -19,13 +21,13 @@ const longestPause = 15_000
  * @throws CertError NOT_SERVED at the limit, or INTERRUPTED
  */
 export const waitUntilServed = async (host: string, options: WaitOptions): Promise<HostProof> => {
-  const { limit, onLook, signal } = options
+  const { limit, onLook, isEnough, signal } = options
   const start = performance.now()
   for (let pause = firstPause; ; pause = Math.min(longestPause, pause * 2)) {
     const proof = await lookAt(host, options)
     const elapsed = performance.now() - start
     onLook?.(proof, elapsed)
-    if (proof.served) return proof
+    if (proof.served || isEnough?.(proof)) return proof
     if (elapsed >= limit) throw notServed(proof)
     // The last look is at the limit itself.
     await sleep(Math.min(pause, limit - elapsed), undefined, { signal }).catch(() => {

@@ -31,6 +31,15 @@ export const directoryLayout = ({ directory, allowOlder }: DirectoryOptions): De
   name: `directory ${directory}`,
   settings: { path: directory, ...(allowOlder && { 'allow-older': true }) },
   serves: [],
+  observe: async () => {
+    const leaf = firstCertificate(await readFile(join(directory, latestFolder, 'cert.pem'), 'utf8').catch(() => ''))
+    const certificate = leaf && {
+      sha256: leaf.fingerprint.sha256,
+      notBefore: leaf.notBefore,
+      notAfter: leaf.notAfter,
+    }
+    return { status: 'found', places: [{ place: join(directory, latestFolder), certificate }] }
+  },
   plan: (bundle, { newest }) => {
     const files = layoutFiles(bundle)
     const archive = join(directory, archiveName(bundle))

@@ -1,13 +1,26 @@
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
+import { BoundDomains } from '../aliyun/bound-domains.js'
+import type { CertificateService } from '../aliyun/certificate-service.js'
 import type { CredentialSource } from '../aliyun/credentials.js'
+import type { EdgeProduct } from '../aliyun/edge-domains.js'
 import { ossEndpoint } from '../aliyun/endpoint.js'
 import { OssBucket } from '../aliyun/oss.js'
+import { hostOf, originOf } from '../aliyun/oss-request.js'
+import { certificateService, edgeDomains } from '../aliyun/products.js'
+import { canonicalName, isWildcard } from '../certificate/names.js'
 import type { Options } from '../config/option.js'
 import { CertError } from '../errors.js'
 import type { HttpConnections } from '../http-connections.js'
+import { auto } from './auto.js'
+import { cas, casOptions } from './cas.js'
 import { directoryLayout, directoryOptions } from './directory.js'
+import { cdnOptions, dcdnOptions, edgeTarget } from './edge.js'
 import { keyPrefix } from './layout.js'
+import { openTo } from './open-to.js'
 import { encryptions, ossLayout, ossOptions } from './oss.js'
+import { ossCname, ossCnameOptions } from './oss-cname.js'
+import type { Looking } from './served.js'
 import type { DeployTarget, TargetSettings } from './target.js'
 
 /** What targets reach the world with; none of it is part of what they are. */
@@ -17,6 +30,8 @@ export interface TargetContext {
   /** Deadline of one request with its retries, in ms. */
   readonly timeout: number
   readonly now: () => Date
+  /** How to look at what is served; once, where it is absent. */
+  readonly looking?: Looking | undefined
   readonly trace?: ((line: string) => void) | undefined
 }
 
@@ -52,7 +67,83 @@ const oss = (settings: Settings, context: TargetContext): DeployTarget => {
     allowOlder: settings.flag('allow-older'),
     allowPublicBucket: settings.flag('allow-public-bucket'),
     warmUp: () => store.warmUp(layoutConnections),
+    reachedThrough: endpoint.cname ? endpoint.url.hostname : undefined,
+    justBound: () => store.settle(context.looking?.limit ?? 0),
+    ...(settings.flag('verify') && {
+      exposed: (key, others, signal) => {
+        const domains = new BoundDomains({ ...context, bucket, endpoint: bucketEndpoint, bucketEndpoint })
+        const own = { origin: originOf(bucket, endpoint), host: hostOf(bucket, endpoint) }
+        return openTo(key, { bucket, own, domains, others, context }, signal)
+      },
+    }),
   })
+}
+
+const cname = (settings: Settings, context: TargetContext): DeployTarget => {
+  const bucket = settings.text('bucket')
+  const given = settings.optional('bucket-endpoint')
+  const endpoint = ossEndpoint({
+    bucket,
+    region: settings.optional('region'),
+    endpoint: given,
+    flag: '--bucket-endpoint',
+  })
+  const domains = new BoundDomains({ ...context, bucket, endpoint, bucketEndpoint: endpoint })
+  return ossCname({
+    bucket,
+    domain: exactHost(settings.text('domain')),
+    domains,
+    endpoint: endpoint.url.origin,
+    service: settings.service(context),
+    settings: settings.values,
+    allowOlder: settings.flag('allow-older'),
+    verify: settings.flag('verify'),
+    context,
+  })
+}
+
+/** @throws CertError USAGE */
+const exactHost = (domain: string): string => {
+  if (domain === auto) return auto
+  const name = hostName(domain)
+  if (!isWildcard(name)) return name
+  throw new CertError('USAGE', `${domain} cannot be bound to a bucket: OSS takes exact host names alone`, {
+    hint: 'name each host (a wildcard certificate is fine for it), or give auto for all that are bound already',
+  })
+}
+
+const hostName = (domain: string): string => {
+  const name = canonicalName(domain)
+  if (name !== undefined && isIP(name) === 0) return name
+  throw new CertError('USAGE', `"${domain}" is not a domain`, { hint: 'such as static.example.com, or auto' })
+}
+
+const edge =
+  (product: EdgeProduct) =>
+  (settings: Settings, context: TargetContext): DeployTarget => {
+    const { domains, endpoint } = edgeDomains(product, settings.optional(`${product}-endpoint`), context)
+    return edgeTarget({
+      domain: edgeName(settings.text('domain')),
+      domains,
+      endpoint,
+      service: settings.service(context),
+      settings: settings.values,
+      enableHttps: settings.flag('enable-https'),
+      allowOlder: settings.flag('allow-older'),
+      verify: settings.flag('verify'),
+      timeout: context.timeout,
+      context,
+    })
+  }
+
+/** CDN spells a wildcard with a leading dot; certificates, and most people, with a star before it. */
+const edgeName = (domain: string): string =>
+  domain === auto ? auto : hostName(domain.startsWith('.') ? `*${domain}` : domain).replace(/^\*/, '')
+
+const certificates = (settings: Settings, context: TargetContext): DeployTarget => {
+  const { service, endpoint } = certificateService(settings.optional('cas-endpoint'), context)
+  const { now } = context
+  return cas({ service, endpoint, settings: settings.values, prune: settings.flag('prune'), now })
 }
 
 const directory = (settings: Settings): DeployTarget =>
@@ -67,6 +158,10 @@ interface Kind {
 /** The targets by kind. A new one is a file, a line here, and a page in docs/. */
 const kinds: Readonly<Record<string, Kind>> = {
   oss: { options: ossOptions, make: oss },
+  'oss-cname': { options: ossCnameOptions, make: cname },
+  cdn: { options: cdnOptions, make: edge('cdn') },
+  dcdn: { options: dcdnOptions, make: edge('dcdn') },
+  cas: { options: casOptions, make: certificates },
   directory: { options: directoryOptions, make: directory },
 }
 
@@ -112,5 +207,10 @@ class Settings {
 
   flag(name: string): boolean {
     return this.values[name] === true
+  }
+
+  /** The certificate service, where certificates are to go through it. */
+  service(context: TargetContext): CertificateService | undefined {
+    return this.flag('via-cas') ? certificateService(this.optional('cas-endpoint'), context).service : undefined
   }
 }

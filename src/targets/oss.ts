@@ -3,9 +3,9 @@ import { firstCertificate } from '../certificate/x509.js'
 import { type Options, text, toggle } from '../config/option.js'
 import { CertError } from '../errors.js'
 import type { Look, ObjectStore, StoredObject } from '../object-store.js'
-import { digest, isPrivate, layout } from './layout.js'
+import { digest, isPrivate, latestFolder, layout } from './layout.js'
 import { newerThan, strangerIn } from './newer.js'
-import type { DeployTarget, Outcome, TargetSettings, Validity } from './target.js'
+import type { Circumstances, DeployTarget, Observed, Outcome, TargetSettings } from './target.js'
 
 export const encryptions = ['AES256', 'KMS', 'SM4'] as const
 
@@ -19,6 +19,7 @@ export const ossOptions = {
   'bucket-endpoint': text("URL for the bucket's configuration"),
   'allow-older': toggle('replace a newer certificate in latest/ by an older one'),
   'allow-public-bucket': toggle('write the private key into a bucket that anybody can read'),
+  verify: toggle('done only when nobody else can read what was written'),
 } satisfies Options
 
 export interface OssLayoutOptions {
@@ -33,20 +34,32 @@ export interface OssLayoutOptions {
   /** Put the private key into a bucket that anybody can read. */
   readonly allowPublicBucket: boolean
   readonly warmUp?: (() => void) | undefined
+  /** The bound domain that the bucket is reached through. */
+  readonly reachedThrough: string | undefined
+  /** Told that this domain was bound a moment ago. */
+  readonly justBound: () => void
+  /** Looks whether strangers can read what was written; absent where nobody asked for that. */
+  readonly exposed?:
+    | ((key: string, others: readonly DeployTarget[], signal: AbortSignal) => Promise<string[]>)
+    | undefined
 }
 
 /** The versioned layout in a bucket. All of it works with the right to put objects alone. */
 export const ossLayout = (options: OssLayoutOptions): DeployTarget => ({
   kind: 'oss',
   identity: `oss ${options.store.name}/${options.prefix} at ${options.endpoint}`,
-  name: `oss ${options.store.name.slice('oss://'.length)}/${options.prefix}`,
+  name: `oss ${bucketOf(options.store)}/${options.prefix}`,
   settings: options.settings,
   serves: [],
   ...(options.warmUp && { warmUp: options.warmUp }),
-  plan: (bundle, { newest }) => {
+  reachedThrough: options.reachedThrough,
+  justBound: options.justBound,
+  observe: (signal) => observe(options, signal),
+  plan: (bundle, circumstances) => {
     const { archive, latest } = layout(bundle, options.prefix)
     const place = `${options.store.name}/${options.prefix}`
-    const writer = new LayoutWriter(options, bundle, newest)
+    const writer = new LayoutWriter(options, bundle, circumstances)
+    const { exposed } = options
     return [
       {
         id: 'archive',
@@ -58,9 +71,43 @@ export const ossLayout = (options: OssLayoutOptions): DeployTarget => ({
         does: `update ${place}latest/`,
         run: (signal) => writer.writeLatest(latest, signal),
       },
+      ...(exposed === undefined
+        ? []
+        : [
+            {
+              id: 'private',
+              does: `see that nobody else can read ${place}latest/`,
+              run: async (signal: AbortSignal) =>
+                requirePrivate(place, await exposed(keyOf(latest), circumstances.others, signal)),
+            },
+          ]),
     ]
   },
 })
+
+const bucketOf = ({ name }: ObjectStore): string => name.slice('oss://'.length)
+
+const keyOf = (latest: readonly StoredObject[]): string => latest.find(isFile(manifestFile))?.key ?? ''
+
+const observe = async ({ store, prefix, settings }: OssLayoutOptions, signal: AbortSignal): Promise<Observed> => {
+  const look = await store.read(`${prefix}${latestFolder}/${leafFile}`, signal)
+  if (look.status === 'refused') return { status: 'refused' }
+  const leaf = look.status === 'found' ? firstCertificate(look.value) : undefined
+  const certificate = leaf && {
+    sha256: leaf.fingerprint.sha256,
+    notBefore: leaf.notBefore,
+    notAfter: leaf.notAfter,
+  }
+  return { status: 'found', places: [{ place: `${settings['bucket']}/${prefix}${latestFolder}/`, certificate }] }
+}
+
+/** @throws CertError LAYOUT_IS_PUBLIC */
+const requirePrivate = (place: string, open: readonly string[]): Outcome => {
+  if (open.length === 0) return { status: 'unchanged', note: 'strangers are refused' }
+  throw new CertError('LAYOUT_IS_PUBLIC', `${place}latest/ can be read by anybody through ${open.join(', ')}`, {
+    hint: 'make the bucket private, keep CDN from fetching this prefix from a private bucket, or use another bucket; then have the certificate issued anew with a new key, for this one may be known',
+  })
+}
 
 const leafFile = 'cert.pem'
 const manifestFile = 'README.md'
@@ -70,15 +117,15 @@ const isFile = (name: string) => (object: StoredObject) => object.key.endsWith(`
 class LayoutWriter {
   readonly #options: OssLayoutOptions
   readonly #bundle: CertificateBundle
-  readonly #newest: Validity | undefined
+  readonly #circumstances: Circumstances
   readonly #warnings: string[] = []
   #leafInPlace: Promise<Look<string>> | undefined
   #protects = true
 
-  constructor(options: OssLayoutOptions, bundle: CertificateBundle, newest: Validity | undefined) {
+  constructor(options: OssLayoutOptions, bundle: CertificateBundle, circumstances: Circumstances) {
     this.#options = options
     this.#bundle = bundle
-    this.#newest = newest
+    this.#circumstances = circumstances
   }
 
   async writeArchive(
@@ -132,7 +179,7 @@ class LayoutWriter {
     const standing = leaf.status === 'found' ? firstCertificate(leaf.value) : undefined
     const stranger = strangerIn(`${this.#options.store.name}/${this.#options.prefix}latest/`, this.#bundle, standing)
     if (stranger !== undefined) this.#warnings.push(stranger)
-    const newer = this.#options.allowOlder ? undefined : newerThan(this.#bundle, [standing, this.#newest])
+    const newer = this.#options.allowOlder ? undefined : newerThan(this.#bundle, [standing, this.#circumstances.newest])
     if (newer !== undefined) return this.#outcome('unchanged', newer)
     if (leaf.status === 'found' && (await this.#isInPlace(latest, leaf.value, signal))) {
       return this.#outcome('unchanged', 'already there')
@@ -203,18 +250,25 @@ class LayoutWriter {
       }
     }
     const exposure = await store.exposure(signal)
-    if (exposure === 'public' && !allowPublicBucket) {
-      throw new CertError(
-        'KEY_WOULD_BE_PUBLIC',
-        `${store.name} can be read by anybody, and the private key was not written to it`,
-        {
-          hint: 'grant oss:PutObjectAcl so that the key can be protected by itself, make the bucket private, or use another bucket; --allow-public-bucket writes it all the same',
-        },
-      )
+    const way = exposure === 'public' ? `${store.name} can be read by anybody` : await this.#openedBy(signal)
+    if (way !== undefined && !allowPublicBucket) {
+      throw new CertError('KEY_WOULD_BE_PUBLIC', `${way}, and the private key was not written to it`, {
+        hint: 'grant oss:PutObjectAcl so that the key can be protected by itself, make the bucket private, or use another bucket; --allow-public-bucket writes it all the same',
+      })
     }
     const result = await store.put(object, {}, signal)
     this.#warnExposed(exposure)
     return result
+  }
+
+  /** Other targets of the same deployment that have the bucket's objects served under a domain. */
+  async #openedBy(signal: AbortSignal): Promise<string | undefined> {
+    const { store } = this.#options
+    for (const other of this.#circumstances.others) {
+      const opens = await other.opens?.(bucketOf(store), signal).catch(() => false)
+      if (opens) return `${other.name} serves the objects of ${store.name}`
+    }
+    return undefined
   }
 
   #warnExposed(exposure: 'public' | 'private' | 'unknown'): void {

@@ -23,6 +23,8 @@ export interface DeployTarget {
   planFound?(bundle: CertificateBundle, circumstances: Circumstances, ids: readonly string[]): readonly Strand[]
   /** Which certificate stands there now. @throws CertError where it cannot be found out */
   observe?(signal: AbortSignal): Promise<Observed>
+  /** The same for the places that an earlier run found, by the ids of its steps. */
+  observeFound?(ids: readonly string[], signal: AbortSignal): Promise<Observed>
   /** Gets ready for the first step, such as by opening connections; failing is left for the step to report. */
   warmUp?(): void
   /** The bound domain that it is reached through: where this run binds that domain, this waits for it. */
@@ -74,6 +76,8 @@ export interface Step {
   readonly id: string
   /** Imperative, one line, no secret in it: this is what a dry run prints. */
   readonly does: string
+  /** Only running it tells what else is to be done. */
+  readonly finds?: true
   /**
    * @param proof what it gave as `Outcome.proof` when it was done before, for this very certificate
    * @throws CertError when it is not done

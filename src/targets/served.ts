@@ -1,0 +1,100 @@
+import { createHash } from 'node:crypto'
+import type { CertificateBundle } from '../certificate/bundle.js'
+import { readPem } from '../certificate/pem.js'
+import { type ConnectTo, connectsOf } from '../proof/connect-to.js'
+import { followDns, type HostedOn, whyUnseen } from '../proof/dns-path.js'
+import type { AddressProof, HostProof } from '../proof/look.js'
+import { lookAt } from '../proof/look.js'
+import { waitUntilServed } from '../proof/wait-until-served.js'
+import type { Outcome, Step } from './target.js'
+
+/** How a run looks at what is served. */
+export interface Looking {
+  readonly connect: readonly ConnectTo[]
+  /** How long to wait until it is served, in ms. */
+  readonly limit: number
+  /** Told after each look. */
+  readonly onLook?: ((proof: HostProof, elapsed: number) => void) | undefined
+}
+
+export interface LookingContext {
+  readonly now: () => Date
+  readonly looking?: Looking | undefined
+}
+
+/** One look, where nothing else was said. */
+const once: Looking = { connect: [], limit: 0 }
+
+interface Served {
+  readonly id: string
+  readonly host: string
+  readonly bundle: CertificateBundle
+  readonly hostedOn: HostedOn
+}
+
+/** Looks until the host serves the certificate, at all of its addresses; a newer one is as good. */
+export const servedStep = ({ id, host, bundle, hostedOn }: Served, { now, looking = once }: LookingContext): Step => ({
+  id,
+  does: `see that ${host} serves it`,
+  run: async (signal): Promise<Outcome> => {
+    const proof = await waitUntilServed(host, {
+      expectation: { sha256: bundle.fingerprint.sha256, chain: chainSums(bundle), hostedOn },
+      connect: looking.connect,
+      limit: looking.limit,
+      onLook: looking.onLook,
+      isEnough: (look) => look.addresses.length > 0 && look.addresses.every((one) => isServedOrNewer(one, bundle)),
+      now,
+      signal,
+    })
+    const { addresses, served, warnings } = proof
+    const where = addresses.map(({ address }) => address).join(', ')
+    return { status: 'unchanged', note: served ? `served by ${where}` : `a newer one is served by ${where}`, warnings }
+  },
+})
+
+const isServedOrNewer = ({ verdict, certificate }: AddressProof, bundle: CertificateBundle): boolean =>
+  verdict.served ||
+  (verdict.problem.kind === 'other-certificate' &&
+    // What a browser says of it is what is wrong with it beside being another.
+    verdict.problem.browser === undefined &&
+    certificate !== null &&
+    certificate.notBefore > bundle.notBefore &&
+    certificate.notAfter > bundle.notAfter)
+
+const chainSums = ({ chain }: CertificateBundle): string[] =>
+  readPem(chain, (label) => label === 'CERTIFICATE').map(({ der }) => createHash('sha256').update(der).digest('hex'))
+
+/** Does the host serve this very certificate at this moment? */
+export const isServedNow = async (
+  host: string,
+  bundle: CertificateBundle,
+  { now, looking = once }: LookingContext,
+  signal: AbortSignal,
+): Promise<boolean> => {
+  const { addresses } = await lookAt(host, { connect: looking.connect, timeout: 5000, now, signal })
+  return addresses.length > 0 && addresses.every(({ certificate }) => certificate?.sha256 === bundle.fingerprint.sha256)
+}
+
+// For what is only a remark, in ms.
+const patience = 1000
+
+/**
+ * Begins to find out whether DNS of the host leads to where the certificate is hosted. The answer is a sentence for when
+ * it does not; it is not waited for long.
+ */
+export const beginToFollow = (
+  host: string,
+  hostedOn: HostedOn,
+  { looking = once }: LookingContext,
+): (() => Promise<string[]>) => {
+  if (connectsOf(host, looking.connect).length > 0) return async () => []
+  const given = new AbortController()
+  const path = followDns(host, { signal: given.signal }).catch(() => undefined)
+  return async () => {
+    const timer = setTimeout(() => given.abort(), patience)
+    const leadsTo = (await path)?.leadsTo
+    clearTimeout(timer)
+    const why = leadsTo && whyUnseen(host, leadsTo, hostedOn)
+    return why === undefined ? [] : [`${why.cause}: ${why.hint}`]
+  }
+}
