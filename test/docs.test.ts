@@ -9,6 +9,7 @@ import { command as hook } from '../src/cli/hook.js'
 import { command as issueAndDeploy } from '../src/cli/issue-and-deploy.js'
 import { command as status } from '../src/cli/status.js'
 import { command as sync } from '../src/cli/sync.js'
+import { command as verify } from '../src/cli/verify.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const pages = ['README.md', 'ARCHITECTURE.md', ...readdirSync(join(root, 'docs')).map((page) => `docs/${page}`)]
@@ -16,7 +17,7 @@ const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
 t.test('every flag that the documents name exists', async (t) => {
   const known = new Set(
-    [config, deploy, forget, hook, issueAndDeploy, status, sync].flatMap(({ flags }) => Object.keys(flags)),
+    [config, deploy, forget, hook, issueAndDeploy, status, sync, verify].flatMap(({ flags }) => Object.keys(flags)),
   )
   const usage = /^usage\(\) \{[\s\S]*?^\}/m.exec(read('install.sh'))?.[0] ?? ''
   const ofInstaller = new Set([...usage.matchAll(/--([a-z][a-z.-]*)/g)].map(([, flag]) => flag))

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { Certificate } from '../certificate/x509.js'
-import type { Expectation, Presented } from './evidence.js'
+import type { Presented } from './evidence.js'
+import type { Expectation } from './expectation.js'
 
 /**
  * How what was sent stands to what clients need. `differs`: intermediates that were expected are not there, but what is
