@@ -24,7 +24,7 @@ t.test('every flag that the documents name exists', async (t) => {
   // Of the clients that call us.
   const theirs = ['deploy-hook', 'run-hook', 'renew-hook', 'install-cert', 'reloadcmd', 'ecc', 'keep-going', 'deploy']
   for (const page of pages) {
-    for (const [, flag = ''] of read(page).matchAll(/(?<![\w-])--([a-z][a-z.-]*[a-z])/g)) {
+    for (const [, flag = ''] of read(page).matchAll(/(?<![\w-])--([a-z][a-z0-9.-]*[a-z0-9])/g)) {
       t.ok([...known, ...ofInstaller, ...theirs].includes(flag), `${page}: --${flag}`)
     }
   }

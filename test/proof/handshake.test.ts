@@ -76,7 +76,7 @@ t.test('a place that cannot be reached', async (t) => {
 
 t.test('a port that takes the connection and is silent', async (t) => {
   const silent = await answering(t, () => undefined)
-  t.same(await look(silent, 300), { kind: 'timeout', connected: true })
+  t.same(await look(silent, 1000), { kind: 'timeout', connected: true })
 })
 
 t.test('an interruption ends it at once', async (t) => {

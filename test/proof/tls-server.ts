@@ -2,9 +2,13 @@
 // something else instead.
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import { createServer as createTlsServer, type SecureContextOptions, type TlsOptions } from 'node:tls'
 import type { Test } from 'tap'
 import { keyPem, type Minted } from '../mint.js'
+
+/** Not every container has it. */
+export const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'))
 
 export interface Place {
   readonly address: string

