@@ -139,6 +139,10 @@ t.test('DNS is asked where a place leads that was named only if a name server is
     [...new Set(questions)].filter((question) => !question.startsWith('CNAME')),
     [],
   )
+  const name = 'no-such-name.invalid'
+  const { address: knowing } = await serveNames(t, { [name]: { a: ['127.0.0.1'] } })
+  const away = await look({ ...asked, ...at(`${name}:${place.port}`), nameServer: knowing })
+  t.match(away, { problem: { kind: 'unresolved' } }, 'what stands in --connect is for this machine to resolve')
 })
 
 t.test('IPv6 that does not lead anywhere from here is passed over, if another address serves', withIpv6, async (t) => {
