@@ -40,6 +40,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'no longer wants a certificate somewhere',
     load: async () => (await import('./forget.js')).command,
   },
+  verify: {
+    summary: 'looks at what hosts serve, and explains what is wrong with it',
+    load: async () => (await import('./verify.js')).command,
+  },
   config: {
     summary: 'checks, describes or begins the configuration file',
     load: async () => (await import('./config.js')).command,
