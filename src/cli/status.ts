@@ -16,9 +16,11 @@ import { createTarget } from '../targets/index.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
 import { commonFlags, stateRoot } from './common-flags.js'
 import { openReach, type ReachValues, title } from './deployment.js'
-import { list, toggle, wholeNumber } from './flag.js'
+import { toggle, wholeNumber } from './flag.js'
 import { certificateJson, errorJson, pendingJson, printJson } from './json.js'
 import { once } from './once.js'
+import { proofFlags } from './proof-flags.js'
+import { hostJson } from './show-proof.js'
 import { chosenNames, namesAtOnce } from './sync.js'
 import { Terminal, wantsColor } from './terminal.js'
 
@@ -29,7 +31,7 @@ export const command = defineCommand({
   flags: {
     live: toggle('look at what every domain serves, too'),
     'no-look': toggle('do not ask the cloud: what is on record is enough'),
-    connect: list('with --live: dial this instead of where DNS leads', { placeholder: '[HOST=]ADDR:PORT' }),
+    ...proofFlags,
     timeout: wholeNumber('seconds for one place to be looked at', { min: 1, max: 3600, fallback: 10 }),
     ...commonFlags,
   },
@@ -81,16 +83,16 @@ const unreadable = (name: string, error: CertError): Standing => ({
 })
 
 type StatusValues = ReachLess & { readonly live: boolean }
-type ReachLess = Pick<ReachValues, 'connect' | 'timeout'>
+type ReachLess = Omit<ReachValues, 'verify-timeout'>
 
 /** Of each name the newest certificate alone: the others are there to be taken over from. */
 const lookAtAll = async (
   standings: readonly Standing[],
-  { live, connect, timeout }: StatusValues,
+  { live, ...values }: StatusValues,
   surroundings: Surroundings,
   terminal: Terminal,
 ): Promise<void> => {
-  const reach = openReach({ connect, timeout, 'verify-timeout': 0 }, surroundings, terminal)
+  const reach = openReach({ ...values, 'verify-timeout': 0 }, surroundings, terminal)
   const credentials = once(reach.context.credentials)
   const { looking } = reach.context
   try {
@@ -105,7 +107,7 @@ const lookAtAll = async (
       standing.targets = await standingsOf(standing.record, {
         create: (kind, settings) => createTarget(kind, settings, { ...reach.context, credentials }),
         looking: live ? looking : undefined,
-        timeout: timeout * 1000,
+        timeout: values.timeout * 1000,
         now: surroundings.now,
         signal: surroundings.signal,
       })
@@ -171,13 +173,7 @@ const thereJson = (standing: TargetStanding | undefined) => {
       }
 }
 
-const servedJson = (standing: TargetStanding | undefined) =>
-  standing?.served?.map(({ host, served, addresses, problem }) => ({
-    host,
-    served,
-    addresses: addresses.map(({ address }) => address),
-    problem: problem?.sentence ?? null,
-  })) ?? null
+const servedJson = (standing: TargetStanding | undefined) => standing?.served?.map(hostJson) ?? null
 
 const ranking = ['failed', 'pending', 'expired', 'forgotten', 'superseded', 'done'] as const
 

@@ -129,10 +129,14 @@ const judge = (
 const looks = (
   { fingerprint }: DeploymentRecord,
   hosts: readonly string[],
-  { connect }: Looking,
+  { connect, nameServer }: Looking,
   { now, signal }: MonitorOptions,
 ): Promise<HostProof[]> =>
-  Promise.all(hosts.map((host) => lookAt(host, { expectation: { sha256: fingerprint.sha256 }, connect, now, signal })))
+  Promise.all(
+    hosts.map((host) =>
+      lookAt(host, { expectation: { sha256: fingerprint.sha256 }, connect, nameServer, now, signal }),
+    ),
+  )
 
 /** Is anything there that should not be, or not served that should be? */
 export const isAmiss = ({ there, served }: TargetStanding): boolean =>

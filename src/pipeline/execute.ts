@@ -8,7 +8,7 @@ export type StepResult = { readonly id: string; readonly does: string; readonly 
   | { readonly status: 'changed' | 'unchanged'; readonly note: string | undefined; readonly proof?: string | undefined }
   | { readonly status: 'failed'; readonly error: CertError }
   /** `isDone`: there was nothing to do it to, rather than that it was not tried. */
-  | { readonly status: 'skipped'; readonly note: string | undefined; readonly isDone: boolean }
+  | { readonly status: 'skipped'; readonly note?: string | undefined; readonly isDone: boolean }
 )
 
 export interface StageReport {
@@ -123,7 +123,6 @@ const notTried = ({ id, does }: Step): StepResult => ({
   does,
   ms: 0,
   status: 'skipped',
-  note: undefined,
   isDone: false,
 })
 
