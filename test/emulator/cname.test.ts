@@ -215,6 +215,9 @@ t.test('a certificate that is brought along', async (t) => {
   t.same(await bad({ ...pem(next), PrivateKey: material.key }), [400, 'CertificateKeyMismatch'])
   t.same(await bad(pem(expired)), [400, 'CertificateExpired'])
   t.same(await bad(pem(elsewhere)), [400, 'CertificateDomainMismatch'])
+  emulator.bindCname('deep.static.example.com', bucket)
+  const deep = await put(emulator, { ...pem(next), Force: 'true' }, 'deep.static.example.com')
+  t.match(deep, { status: 400, code: 'CertificateDomainMismatch' }, 'a wildcard is one label')
 })
 
 t.test('a certificate of the certificate service', async (t) => {

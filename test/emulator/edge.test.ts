@@ -8,6 +8,7 @@ import type { AccessKey } from './access-key.js'
 import { callPop } from './call-pop.js'
 import type { Edge } from './edge/edge.js'
 import { type Emulator, startEmulator } from './emulator.js'
+import { signatureV1, stringToSignV1 } from './oss/signature-v1.js'
 
 const bucket = 'my-ssl-certs'
 const key: AccessKey = { id: 'LTAI-tester', secret: 'not-a-secret', allow: [{ action: '*', resource: '*' }] }
@@ -51,11 +52,21 @@ const leafSeen = async (edge: Edge, servername = host): Promise<string> => {
   return typeof seen === 'string' ? seen : seen[0]
 }
 
-const get = (edge: Edge, path: string, method = 'GET', servername = host): Promise<readonly [number, string]> =>
+interface Asked {
+  readonly method?: string
+  readonly servername?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+const get = (
+  edge: Edge,
+  path: string,
+  { method = 'GET', servername = host, headers = {} }: Asked = {},
+): Promise<readonly [number, string]> =>
   new Promise((resolve, reject) => {
     const { address, port } = edge
     const options = { host: address, port, path, method, servername, rejectUnauthorized: false, agent: false }
-    const sent = request({ ...options, headers: { Host: `${servername}:${port}` } }, (response) => {
+    const sent = request({ ...options, headers: { ...headers, Host: `${servername}:${port}` } }, (response) => {
       let body = ''
       response.setEncoding('utf8')
       response.on('data', (text: string) => {
@@ -186,17 +197,23 @@ t.test('requests over an edge', async (t) => {
   t.equal((await get(edge, '/certs/a%20b.txt'))[0], 403, 'private')
   t.match(emulator.requests.at(-1), { secure: true, action: 'oss:GetObject', bucket, answer: { code: 'AccessDenied' } })
 
+  const dated = { 'x-oss-date': new Date().toUTCString() }
+  const parts = { method: 'GET', bucket, key: 'certs/a b.txt', parameters: [], headers: dated }
+  const signature = signatureV1(key.secret, stringToSignV1(parts, dated['x-oss-date']))
+  const signed = { ...dated, Authorization: `OSS ${key.id}:${signature}` }
+  t.same(await get(edge, '/certs/a%20b.txt', { headers: signed }), [200, 'shut'], 'but not for who may read')
+
   const domain = emulator.addCdnDomain(host, { certificate: two, origin: bucket })
   t.same(await get(edge, '/open.txt'), [200, 'open'], 'through CDN')
   t.match(emulator.requests.at(-1), { action: 'cdn:GetObject', bucket, key: 'open.txt' })
   t.equal((await get(edge, '/certs/a%20b.txt'))[0], 403, 'CDN asks as everybody would')
   domain.privateOrigin = true
   t.same(await get(edge, '/certs/a%20b.txt'), [200, 'shut'], 'until it is let in')
-  t.same(await get(edge, '/certs/a%20b.txt', 'HEAD'), [200, ''])
+  t.same(await get(edge, '/certs/a%20b.txt', { method: 'HEAD' }), [200, ''])
   t.match(await get(edge, '/missing'), [404, /NoSuchKey/])
-  t.equal((await get(edge, '/open.txt', 'POST'))[0], 405)
+  t.equal((await get(edge, '/open.txt', { method: 'POST' }))[0], 405)
   emulator.addDcdnDomain('.example.com', { certificate: two, origin: bucket, privateOrigin: true })
-  t.same(await get(edge, '/certs/a%20b.txt', 'GET', 'x.example.com'), [200, 'shut'])
+  t.same(await get(edge, '/certs/a%20b.txt', { servername: 'x.example.com' }), [200, 'shut'])
   t.equal(emulator.requests.at(-1)?.action, 'dcdn:GetObject')
 
   emulator.fail({ action: 'cdn:GetObject' }, { status: 503, code: 'ServiceUnavailable' })
