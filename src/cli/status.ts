@@ -68,6 +68,8 @@ interface Standing {
   readonly record: DeploymentRecord | undefined
   readonly pending: readonly Pending[]
   readonly error: CertError | undefined
+  /** Every record of the name. */
+  readonly all: readonly DeploymentRecord[]
   /** What was found at its targets, by their identity; empty where nobody looked. */
   targets: ReadonlyMap<string, TargetStanding>
 }
@@ -79,6 +81,7 @@ const unreadable = (name: string, error: CertError): Standing => ({
   record: undefined,
   pending: [],
   error,
+  all: [],
   targets: nothing,
 })
 
@@ -104,7 +107,7 @@ const lookAtAll = async (
     })
     await eachOf(newest, namesAtOnce, async (standing) => {
       if (standing.record === undefined) return
-      standing.targets = await standingsOf(standing.record, {
+      standing.targets = await standingsOf(standing.record, standing.all, {
         create: (kind, settings) => createTarget(kind, settings, { ...reach.context, credentials }),
         looking: live ? looking : undefined,
         timeout: values.timeout * 1000,
@@ -122,7 +125,7 @@ const recordsOf = async (state: StateFolder, name: string): Promise<Standing[]> 
   const { records, damaged } = await readDeployments(state, name)
   return [
     ...records
-      .map((record) => ({ name, record, pending: pendingOf(record), error: undefined, targets: nothing }))
+      .map((record) => ({ name, record, pending: pendingOf(record), error: undefined, all: records, targets: nothing }))
       .filter(({ pending }, i) => i === 0 || pending.length > 0),
     ...damaged.map(({ path }) => unreadable(name, damagedRecord(name, path))),
   ]

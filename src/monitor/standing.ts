@@ -36,18 +36,28 @@ export interface MonitorOptions {
 
 /**
  * Looks at every place where a certificate is wanted or was put. What cannot be found out is an answer as well.
+ * @param all every record of the same name: an older certificate may have been asked for later
  * @returns by the target's identity
  */
 export const standingsOf = async (
   record: DeploymentRecord,
+  all: readonly DeploymentRecord[],
   options: MonitorOptions,
 ): Promise<ReadonlyMap<string, TargetStanding>> => {
   const wanted = Object.entries(record.targets).filter(([, target]) => isOrWasWanted(target))
   const standings = await Promise.all(
-    wanted.map(async ([identity, target]) => [identity, await standingOf(record, identity, target, options)] as const),
+    wanted.map(async ([identity, target]) => {
+      const last = lastAskedFor(identity, record, all)
+      return [identity, await standingOf(last, identity, last.targets[identity] ?? target, options)] as const
+    }),
   )
   return new Map(standings)
 }
+
+const lastAskedFor = (identity: string, record: DeploymentRecord, all: readonly DeploymentRecord[]): DeploymentRecord =>
+  all
+    .filter(({ targets }) => isOrWasWanted(targets[identity]))
+    .reduce((last, one) => (Date.parse(one.recordedAt) > Date.parse(last.recordedAt) ? one : last), record)
 
 const standingOf = async (
   record: DeploymentRecord,
