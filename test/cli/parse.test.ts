@@ -12,8 +12,17 @@ const flags: readonly [name: string, flag: Flag<unknown>][] = Object.entries(com
 const sample = (name: string, which: 0 | 1): readonly [written: string, read: unknown] => {
   if (name === 'timeout') return ([['30', 30] as const, ['40', 40] as const] as const)[which]
   if (name === 'sse') return ([['KMS', 'KMS'] as const, ['SM4', 'SM4'] as const] as const)[which]
+  if (name === 'verify-timeout') return ([['0', 0] as const, ['40', 40] as const] as const)[which]
+  if (name === 'dns-resolver')
+    return ([['192.0.2.1', '192.0.2.1:53'] as const, ['192.0.2.2:5353', '192.0.2.2:5353'] as const] as const)[which]
+  if (name === 'connect') return connects[which]
   return which === 0 ? ['one', 'one'] : ['two', 'two']
 }
+
+const connects = [
+  ['192.0.2.1:443', { address: '192.0.2.1', port: 443 }],
+  ['www.example.com=192.0.2.2:443', { host: 'www.example.com', address: '192.0.2.2', port: 443 }],
+] as const
 
 const parseCommand = async <F extends Flags>(command: Command<F>, words: readonly string[], environment: object) =>
   (await parseWords(command, words, environment as Record<string, string>)).values
@@ -36,13 +45,19 @@ t.test('every flag can be given as a variable, and beats it', async (t) => {
       await t.rejects(value([], { [variable]: 'maybe' }), { code: 'USAGE', message: new RegExp(`--${name} `) })
       continue
     }
-    const [written, read] = sample(name, 0)
-    const [other, beats] = sample(name, 1)
-    t.equal(await value([], { [variable]: written }), read, variable)
-    t.equal(await value([`--${name}`, other], { [variable]: written }), beats, `--${name} beats ${variable}`)
-    t.equal(await value([`--${name}=${other}`], { [variable]: written }), beats)
-    t.equal(await value([], { [variable]: '' }), none[name as keyof typeof none], 'empty counts as none')
+    const [written, one] = sample(name, 0)
+    const [other, another] = sample(name, 1)
+    const [read, beats] = kind === 'list' ? [[one], [another]] : [one, another]
+    t.same(await value([], { [variable]: written }), read, variable)
+    t.same(await value([`--${name}`, other], { [variable]: written }), beats, `--${name} beats ${variable}`)
+    t.same(await value([`--${name}=${other}`], { [variable]: written }), beats)
+    t.same(await value([], { [variable]: '' }), none[name as keyof typeof none], 'empty counts as none')
     await t.rejects(value([`--${name}`], { [variable]: written }), { code: 'USAGE', message: /without a value/ })
+    if (kind === 'list') {
+      t.same(await value([], { [variable]: `${written}, ${other}` }), [one, another], 'commas between')
+      t.same(await value([`--${name}`, written, `--${name}`, other], {}), [one, another], 'several times')
+      continue
+    }
     await t.rejects(value([`--${name}`, other, `--${name}`, other], {}), { code: 'USAGE', message: /given 2 times/ })
   }
 })
