@@ -9,6 +9,7 @@ import { command as hook } from '../src/cli/hook.js'
 import { command as issueAndDeploy } from '../src/cli/issue-and-deploy.js'
 import { command as status } from '../src/cli/status.js'
 import { command as sync } from '../src/cli/sync.js'
+import { command as verify } from '../src/cli/verify.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const pages = ['README.md', 'ARCHITECTURE.md', ...readdirSync(join(root, 'docs')).map((page) => `docs/${page}`)]
@@ -16,14 +17,14 @@ const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
 t.test('every flag that the documents name exists', async (t) => {
   const known = new Set(
-    [config, deploy, forget, hook, issueAndDeploy, status, sync].flatMap(({ flags }) => Object.keys(flags)),
+    [config, deploy, forget, hook, issueAndDeploy, status, sync, verify].flatMap(({ flags }) => Object.keys(flags)),
   )
   const usage = /^usage\(\) \{[\s\S]*?^\}/m.exec(read('install.sh'))?.[0] ?? ''
   const ofInstaller = new Set([...usage.matchAll(/--([a-z][a-z.-]*)/g)].map(([, flag]) => flag))
   // Of the clients that call us.
   const theirs = ['deploy-hook', 'run-hook', 'renew-hook', 'install-cert', 'reloadcmd', 'ecc', 'keep-going', 'deploy']
   for (const page of pages) {
-    for (const [, flag = ''] of read(page).matchAll(/(?<![\w-])--([a-z][a-z.-]*[a-z])/g)) {
+    for (const [, flag = ''] of read(page).matchAll(/(?<![\w-])--([a-z][a-z0-9.-]*[a-z0-9])/g)) {
       t.ok([...known, ...ofInstaller, ...theirs].includes(flag), `${page}: --${flag}`)
     }
   }

@@ -4,6 +4,7 @@ import 'reflect-metadata'
 import { createPublicKey, generateKeyPairSync, type KeyObject, webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
 import {
+  AuthorityInfoAccessExtension,
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
   ExtendedKeyUsage,
@@ -59,6 +60,8 @@ interface LeafOptions extends Validity {
   ca?: boolean
   /** False leaves the SAN out. */
   san?: false
+  /** Where the issuer's certificate can be fetched, as leaves of public CAs say. */
+  issuerUrl?: string
 }
 
 /** What `keyPem` encrypts with unless told otherwise. */
@@ -106,6 +109,7 @@ export async function mintLeaf(options: LeafOptions): Promise<Minted> {
   ]
   // a self-signed one has none: without keyCertSign it would not count as its own issuer
   if (issuer) extensions.push(new KeyUsagesExtension(leafUsages(key, ca), true))
+  if (options.issuerUrl) extensions.push(new AuthorityInfoAccessExtension({ caIssuers: [options.issuerUrl] }))
   if (options.san !== false) {
     const san = names.map((value) => ({ type: isIP(value) ? ('ip' as const) : ('dns' as const), value }))
     // RFC 5280, 4.2.1.6: critical where the subject is empty

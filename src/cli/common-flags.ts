@@ -1,10 +1,10 @@
 import { join, resolve } from 'node:path'
 import { CertError, toCertError } from '../errors.js'
-import { parseConnectTo } from '../proof/connect-to.js'
 import { StateFolder } from '../state/state-folder.js'
 import type { Looking } from '../targets/served.js'
 import type { Surroundings } from './command.js'
-import { list, text, toggle, type Values, wholeNumber } from './flag.js'
+import { text, toggle, type Values, wholeNumber } from './flag.js'
+import { proofFlags } from './proof-flags.js'
 
 /** What every command takes. */
 export const commonFlags = {
@@ -29,7 +29,7 @@ const lookFlagsFor = (seconds: number) => ({
     max: 86_400,
     fallback: seconds,
   }),
-  connect: list('with --verify: dial this instead of where DNS leads', { placeholder: '[HOST=]ADDR:PORT' }),
+  ...proofFlags,
 })
 
 /** What every command takes that looks at what is served. */
@@ -38,9 +38,10 @@ export const lookFlags = lookFlagsFor(600)
 /** The same for one that comes again by itself. */
 export const briefLookFlags = lookFlagsFor(60)
 
-/** How to look, out of such flags. @throws CertError USAGE */
-export const lookingOf = (values: Values<typeof lookFlags>): Pick<Looking, 'connect' | 'limit'> => ({
-  connect: values.connect.map((one) => parseConnectTo(one)),
+/** How to look, out of such flags. */
+export const lookingOf = (values: Values<typeof lookFlags>): Pick<Looking, 'connect' | 'nameServer' | 'limit'> => ({
+  connect: values.connect,
+  nameServer: values['dns-resolver'],
   limit: values['verify-timeout'] * 1000,
 })
 

@@ -44,6 +44,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'prints the least RAM policy for where certificates go',
     load: async () => (await import('./policy.js')).command,
   },
+  verify: {
+    summary: 'looks at what hosts serve, and explains what is wrong with it',
+    load: async () => (await import('./verify.js')).command,
+  },
   config: {
     summary: 'checks, describes or begins the configuration file',
     load: async () => (await import('./config.js')).command,

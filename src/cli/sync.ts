@@ -1,3 +1,4 @@
+import { eachOf } from '../each-of.js'
 import { CertError } from '../errors.js'
 import { nearest } from '../nearest.js'
 import { type Synced, type SyncedName, syncName } from '../pipeline/sync.js'
@@ -10,12 +11,13 @@ import { briefLookFlags, commonFlags, reachFlags, stateRoot } from './common-fla
 import { openReach, showFailure, shownSteps, statusOf, title } from './deployment.js'
 import { toggle } from './flag.js'
 import { certificateJson, errorJson, pendingJson, printJson, stageJson } from './json.js'
+import { once } from './once.js'
 import { targetFlags } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
 import { openConfig, wantedTargets } from './wanted-targets.js'
 
 // Side by side; each waits for the network most of its time.
-const namesAtOnce = 8
+export const namesAtOnce = 8
 
 export const command = defineCommand({
   name: 'sync',
@@ -45,7 +47,7 @@ export const command = defineCommand({
     }
     const { now, signal } = surroundings
     try {
-      const synced = await eachOf(names, (one) =>
+      const synced = await eachOf(names, namesAtOnce, (one) =>
         syncName(one, {
           state,
           now,
@@ -82,24 +84,6 @@ export const chosenNames = async (state: StateFolder, asked: readonly string[]):
     hint:
       near === undefined ? 'acme-oss status lists the names' : `did you mean ${near}? acme-oss status lists the names`,
   })
-}
-
-const once = <T>(open: () => Promise<T>): (() => Promise<T>) => {
-  let opened: Promise<T> | undefined
-  return () => {
-    opened ??= open()
-    return opened
-  }
-}
-
-const eachOf = async <T>(names: readonly string[], work: (name: string) => Promise<T>): Promise<T[]> => {
-  const results: T[] = []
-  const left = names.entries()
-  const worker = async (): Promise<void> => {
-    for (const [i, name] of left) results[i] = await work(name)
-  }
-  await Promise.all(Array.from({ length: Math.min(namesAtOnce, names.length) }, worker))
-  return results
 }
 
 const statusOfAll = (synced: readonly SyncedName[]): number => {

@@ -1,4 +1,5 @@
 import type { CertificateBundle } from '../certificate/bundle.js'
+import { eachOf } from '../each-of.js'
 import { type CertError, toCertError } from '../errors.js'
 import type { DeployTarget, Outcome, Step, Strand } from '../targets/target.js'
 import type { Plan, Stage } from './plan.js'
@@ -7,7 +8,7 @@ export type StepResult = { readonly id: string; readonly does: string; readonly 
   | { readonly status: 'changed' | 'unchanged'; readonly note: string | undefined; readonly proof?: string | undefined }
   | { readonly status: 'failed'; readonly error: CertError }
   /** `isDone`: there was nothing to do it to, rather than that it was not tried. */
-  | { readonly status: 'skipped'; readonly note: string | undefined; readonly isDone: boolean }
+  | { readonly status: 'skipped'; readonly note?: string | undefined; readonly isDone: boolean }
 )
 
 export interface StageReport {
@@ -83,7 +84,7 @@ const afterBinding = async (
 
 const runStage = async ({ target, steps, strands }: Stage, run: Run): Promise<StageReport> => {
   const own = await runStrand(target, steps, run)
-  const found = await eachOf([...strands, ...own.found], (strand) => runStrand(target, strand, run))
+  const found = await eachOf([...strands, ...own.found], strandsAtOnce, (strand) => runStrand(target, strand, run))
   const groups = [own, ...found]
   const results = groups.flatMap((group) => group.results)
   const has = (status: StepResult['status']) => results.some((result) => result.status === status)
@@ -122,7 +123,6 @@ const notTried = ({ id, does }: Step): StepResult => ({
   does,
   ms: 0,
   status: 'skipped',
-  note: undefined,
   isDone: false,
 })
 
@@ -146,13 +146,3 @@ const runStep = async (target: DeployTarget, step: Step, run: Run): Promise<Step
 
 const ended = ({ status, note, proof }: Outcome) =>
   status === 'skipped' ? { status, note, isDone: true } : { status, note, proof }
-
-const eachOf = async <T, R>(all: readonly T[], work: (one: T) => Promise<R>): Promise<R[]> => {
-  const results: R[] = []
-  const left = all.entries()
-  const worker = async (): Promise<void> => {
-    for (const [i, one] of left) results[i] = await work(one)
-  }
-  await Promise.all(Array.from({ length: Math.min(strandsAtOnce, all.length) }, worker))
-  return results
-}

@@ -282,7 +282,15 @@ const failedStage = (
 ): FailedStage => {
   const steps = [{ id: step, does: step, ms: 0, status: 'failed' as const, error }]
   return {
-    target: { kind, identity, name, settings, serves: [], plan: () => [] },
+    target: {
+      kind,
+      identity,
+      name,
+      settings,
+      serves: [],
+      plan: () => [],
+      observe: async () => ({ status: 'refused' }),
+    },
     steps,
     report: { target: name, status: 'failed', isPartly: false, steps },
   }

@@ -1,15 +1,6 @@
-import type { HostedOn, LeadsTo } from './dns-path.js'
+import type { LeadsTo } from './dns-path.js'
+import type { Expectation } from './expectation.js'
 import type { Handshake } from './handshake.js'
-
-/** What ought to be served. */
-export interface Expectation {
-  /** Of the leaf's DER: hexadecimal, lower case. */
-  readonly sha256?: string | undefined
-  /** The same of each intermediate that ought to be sent with it. */
-  readonly chain?: readonly string[] | undefined
-  /** Where it has been hosted, if that is known. */
-  readonly hostedOn?: HostedOn | undefined
-}
 
 /** All that is known of one host at one address. */
 export interface Evidence {

@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { Certificate } from '../certificate/x509.js'
-import type { Expectation, Presented } from './evidence.js'
+import type { Presented } from './evidence.js'
+import type { Expectation } from './expectation.js'
 
 /**
  * How what was sent stands to what clients need. `differs`: intermediates that were expected are not there, but what is
@@ -15,8 +16,8 @@ export const sentChain = (
   const hasIssuer = others.some((one) => leaf.issuedBy(one))
   const sent = new Set(others.map((one) => one.fingerprint.sha256))
   if (chain.every((sha256) => sent.has(sha256))) {
-    // A root that signs leaves itself need not be sent, and has nowhere to be fetched from; nor has anybody's own.
-    const isLacking = trusted !== true && !hasIssuer && !leaf.issuedBy(leaf) && namesItsIssuer(leaf)
+    // A root that signs leaves itself need not be sent, and then they do not name a place to fetch it from.
+    const isLacking = trusted !== true && !hasIssuer && namesItsIssuer(leaf)
     return isLacking ? 'incomplete' : 'complete'
   }
   // Trust without the leaf's issuer comes from a trust store that holds intermediates, which a browser's does not.

@@ -3,7 +3,7 @@ import type { Certificate } from '../certificate/x509.js'
 import type { Evidence, Presented } from './evidence.js'
 import { refused, silent, unreachable } from './no-handshake.js'
 import { whyAnother, whyNothingHosted } from './placement.js'
-import type { BrowserError, Explanation, Problem } from './problem.js'
+import type { Explanation, Problem } from './problem.js'
 import { sentChain } from './sent-chain.js'
 
 export type Verdict =
@@ -31,7 +31,7 @@ const judgePresented = (evidence: Evidence, presented: Presented): Verdict => {
   const isAnother = sha256 !== undefined && presented.certificates[0].fingerprint.sha256 !== sha256
   // One that is not for this host says more than that it is another.
   if (fault?.kind === 'not-covered') return { served: false, problem: fault }
-  if (isAnother) return { served: false, problem: another(evidence, presented, sha256, fault?.browser) }
+  if (isAnother) return { served: false, problem: another(evidence, presented, sha256, fault) }
   if (fault !== undefined) return { served: false, problem: fault }
   return { served: true, warning: warningOf(evidence, presented) }
 }
@@ -81,12 +81,12 @@ const notCovered = (evidence: Evidence, leaf: Certificate): Problem => {
 
 const another = (
   evidence: Evidence,
-  { certificates: [leaf] }: Presented,
+  { certificates: [leaf], trusted }: Presented,
   sha256: string,
-  browser: BrowserError | undefined,
+  fault: Problem | undefined,
 ): Problem => ({
   kind: 'other-certificate',
-  browser,
+  browser: fault?.browser ?? (trusted === true ? undefined : 'ERR_CERT_AUTHORITY_INVALID'),
   sentence: `another certificate is served: ${leaf.fingerprint.sha256.slice(0, 8)}, valid until ${minuteOf(leaf.notAfter)}, instead of ${sha256.slice(0, 8)}`,
   ...whyAnother(evidence),
 })

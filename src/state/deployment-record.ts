@@ -134,6 +134,23 @@ export const isOrWasWanted = (target: TargetRecord | undefined): boolean =>
   target !== undefined &&
   Object.values(target.steps).some(({ status }) => ['pending', 'failed', 'done'].includes(status))
 
+/** The target of a record that is the same place, reached through another endpoint as it may be. */
+const samePlace = (record: DeploymentRecord, identity: string, { name }: TargetRecord): TargetRecord | undefined =>
+  record.targets[identity] ?? Object.values(record.targets).find((other) => other.name === name)
+
+/** The record without what it wants of places that are asked for through other endpoints now. */
+export const withoutOtherWays = (
+  record: DeploymentRecord,
+  wanted: readonly { readonly identity: string; readonly name: string }[],
+  now: Date,
+): DeploymentRecord => {
+  const step: StepRecord = { status: 'superseded', at: now.toISOString(), by: record.fingerprint.sha256.slice(0, 12) }
+  const isAskedFor = (identity: string) => wanted.some((one) => one.identity === identity)
+  return closeSteps(record, (identity, { name }) =>
+    !isAskedFor(identity) && wanted.some((one) => one.name === name) ? step : undefined,
+  )
+}
+
 /** What is left of the older record beside the newer one: the same record where that takes nothing from it. */
 export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now: Date): DeploymentRecord => {
   if (!supersedes(newer, older)) return older
@@ -147,7 +164,7 @@ export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now
     settings['allow-older'] === true && Date.parse(older.recordedAt) > Date.parse(newer.recordedAt)
   const closed = {
     ...closeSteps(older, (identity, target) =>
-      isOrWasWanted(newer.targets[identity]) && !isInsisted(target) ? step : undefined,
+      isOrWasWanted(samePlace(newer, identity, target)) && !isInsisted(target) ? step : undefined,
     ),
     // What will be found out for the newer one would have held for the older one.
     unresolved: newer.unresolved === null ? older.unresolved : null,

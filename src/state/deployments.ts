@@ -14,6 +14,7 @@ import {
   type StepRecord,
   superseded,
   type TargetRecord,
+  withoutOtherWays,
 } from './deployment-record.js'
 import type { StateFolder } from './state-folder.js'
 
@@ -244,7 +245,7 @@ const newRecord = (
   recordedAt: now.toISOString(),
   unresolved: unresolved === undefined ? null : failure(unresolved, 0, now),
   targets: {
-    ...known?.targets,
+    ...(known && withoutOtherWays(known, targets, now).targets),
     ...Object.fromEntries(targets.map((target) => [target.identity, toRecord(target, known)])),
   },
 })

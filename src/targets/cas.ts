@@ -25,6 +25,8 @@ export const cas = ({ service, endpoint, settings, prune, now }: CasOptions): De
   name: 'cas',
   settings,
   serves: [],
+  // What is not bound serves nobody: those that bind it look for it themselves.
+  observe: async () => ({ status: 'found', places: [] }),
   plan: (bundle) => [
     {
       id: 'upload',

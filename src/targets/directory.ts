@@ -8,6 +8,7 @@ import { CertError, systemCode } from '../errors.js'
 import { Secret } from '../secret.js'
 import { type LayoutFiles, latestFolder, layoutFiles, sha256 } from './layout.js'
 import { newerThan, strangerIn } from './newer.js'
+import { toStanding } from './standing.js'
 import type { DeployTarget, Outcome, Validity } from './target.js'
 
 export const directoryOptions = {
@@ -33,12 +34,10 @@ export const directoryLayout = ({ directory, allowOlder }: DirectoryOptions): De
   serves: [],
   observe: async () => {
     const leaf = firstCertificate(await readFile(join(directory, latestFolder, 'cert.pem'), 'utf8').catch(() => ''))
-    const certificate = leaf && {
-      sha256: leaf.fingerprint.sha256,
-      notBefore: leaf.notBefore,
-      notAfter: leaf.notAfter,
+    return {
+      status: 'found',
+      places: [{ place: join(directory, latestFolder), certificate: leaf && toStanding(leaf) }],
     }
-    return { status: 'found', places: [{ place: join(directory, latestFolder), certificate }] }
   },
   plan: (bundle, { newest }) => {
     const files = layoutFiles(bundle)

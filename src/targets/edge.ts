@@ -9,7 +9,17 @@ import { patiently } from '../patience.js'
 import { auto, placesOf } from './auto.js'
 import { newerThan } from './newer.js'
 import { beginToFollow, type LookingContext, servedStep } from './served.js'
-import type { Circumstances, DeployTarget, Outcome, Step, Strand, TargetSettings } from './target.js'
+import { toStanding } from './standing.js'
+import type {
+  Circumstances,
+  DeployTarget,
+  Observed,
+  Outcome,
+  StandingCertificate,
+  Step,
+  Strand,
+  TargetSettings,
+} from './target.js'
 import { edgeName, handedOver, keepInService } from './upload.js'
 
 const edgeOptions = (product: string, endpoint: string) =>
@@ -59,12 +69,8 @@ export const edgeTarget = (options: EdgeOptions): DeployTarget => {
     warmUp: () => domains.warmUp(1),
     opens: async (bucket, signal) =>
       !isAuto && (await domains.origins(domain, signal)).some((origin) => origin.startsWith(`${bucket}.oss-`)),
-    observe: async (signal) => {
-      // Every one of them would be a call; what was found is on record by its name.
-      if (isAuto) return { status: 'refused' }
-      return await observe(domains, [domain], signal)
-    },
-    observeFound: (ids, signal) => observe(domains, placesOf(ids), signal),
+    observe: (ids, signal) => observe(domains, isAuto ? placesOf(ids) : [domain], signal),
+    hosts: (ids) => (isAuto ? placesOf(ids) : [domain]).map(hostToLookAt),
     plan: (bundle, circumstances) =>
       isAuto
         ? [
@@ -89,22 +95,20 @@ export const servedName = (domain: string): string => (domain.startsWith('.') ? 
 /** A host to look at; of a wildcard, one that is certainly not a domain of its own. */
 const hostToLookAt = (domain: string): string => (domain.startsWith('.') ? `acme-oss-check${domain}` : domain)
 
-const observe = async (domains: EdgeDomains, places: readonly string[], signal: AbortSignal) => {
+const observe = async (domains: EdgeDomains, places: readonly string[], signal: AbortSignal): Promise<Observed> => {
   const looks = await Promise.all(
     places.map(async (place) => ({ place, certificate: await domains.certificate(place, signal) })),
   )
-  if (looks.some(({ certificate }) => certificate === undefined)) return { status: 'refused' } as const
+  if (looks.some(({ certificate }) => certificate === undefined)) return { status: 'refused' }
   return {
     status: 'found',
     places: looks.map(({ place, certificate }) => ({ place, certificate: standingOf(certificate) })),
-  } as const
+  }
 }
 
-const standingOf = (found: EdgeCertificate | undefined) => {
+const standingOf = (found: EdgeCertificate | undefined): StandingCertificate | undefined => {
   const leaf = found?.https && found.certificate !== undefined ? firstCertificate(found.certificate) : undefined
-  return (
-    leaf && { sha256: leaf.fingerprint.sha256, notBefore: leaf.notBefore, notAfter: leaf.notAfter, id: found?.name }
-  )
+  return leaf && toStanding(leaf, found?.name)
 }
 
 const strandOf = (

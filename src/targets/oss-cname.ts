@@ -8,7 +8,7 @@ import type { Look } from '../object-store.js'
 import { auto, placesOf } from './auto.js'
 import { newerThan } from './newer.js'
 import { beginToFollow, isServedNow, type LookingContext, servedStep } from './served.js'
-import type { Circumstances, DeployTarget, Outcome, Step, Strand, TargetSettings } from './target.js'
+import type { Circumstances, DeployTarget, ObservedPlace, Outcome, Step, Strand, TargetSettings } from './target.js'
 import { handedOver, keepInService } from './upload.js'
 
 export const ossCnameOptions = {
@@ -50,13 +50,13 @@ export const ossCname = (options: OssCnameOptions): DeployTarget => {
     warmUp: () => domains.warmUp(1),
     binds: (other) => isAuto || other === domain,
     opens: async (other) => other === bucket,
-    observe: async (signal) => {
+    observe: async (ids, signal) => {
       const look = await domains.list(signal)
       if (look.status !== 'found') return { status: 'refused' }
-      const places = look.value.filter((one) => isAuto || one.domain === domain)
-      const absent = places.length === 0 && !isAuto ? [{ place: domain, certificate: undefined }] : []
-      return { status: 'found', places: [...places.map(toPlace), ...absent] }
+      const places = isAuto ? placesOf(ids) : [domain]
+      return { status: 'found', places: places.map((place) => standingAt(place, look.value)) }
     },
+    hosts: (ids) => (isAuto ? placesOf(ids) : [domain]),
     plan: (bundle, circumstances) =>
       isAuto
         ? [
@@ -75,13 +75,9 @@ export const ossCname = (options: OssCnameOptions): DeployTarget => {
   }
 }
 
-const toPlace = ({ domain, certificate }: BoundDomain) => ({
-  place: domain,
-  certificate: certificate && {
-    id: certificate.id,
-    notBefore: certificate.notBefore,
-    notAfter: certificate.notAfter,
-  },
+const standingAt = (place: string, all: readonly BoundDomain[]): ObservedPlace => ({
+  place,
+  certificate: all.find(({ domain }) => domain === place)?.certificate,
 })
 
 const strandOf = (

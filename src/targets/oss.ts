@@ -6,6 +6,7 @@ import type { Look, ObjectStore, StoredObject } from '../object-store.js'
 import { digest, isPrivate, latestFolder, layout } from './layout.js'
 import { newerThan, strangerIn } from './newer.js'
 import type { Openness } from './open-to.js'
+import { toStanding } from './standing.js'
 import type { Circumstances, DeployTarget, Observed, Outcome, TargetSettings } from './target.js'
 
 export const encryptions = ['AES256', 'KMS', 'SM4'] as const
@@ -55,7 +56,7 @@ export const ossLayout = (options: OssLayoutOptions): DeployTarget => ({
   ...(options.warmUp && { warmUp: options.warmUp }),
   reachedThrough: options.reachedThrough,
   justBound: options.justBound,
-  observe: (signal) => observe(options, signal),
+  observe: (_ids, signal) => observe(options, signal),
   plan: (bundle, circumstances) => {
     const { archive, latest } = layout(bundle, options.prefix)
     const place = `${options.store.name}/${options.prefix}`
@@ -94,12 +95,8 @@ const observe = async ({ store, prefix, settings }: OssLayoutOptions, signal: Ab
   const look = await store.read(`${prefix}${latestFolder}/${leafFile}`, signal)
   if (look.status === 'refused') return { status: 'refused' }
   const leaf = look.status === 'found' ? firstCertificate(look.value) : undefined
-  const certificate = leaf && {
-    sha256: leaf.fingerprint.sha256,
-    notBefore: leaf.notBefore,
-    notAfter: leaf.notAfter,
-  }
-  return { status: 'found', places: [{ place: `${settings['bucket']}/${prefix}${latestFolder}/`, certificate }] }
+  const place = `${settings['bucket']}/${prefix}${latestFolder}/`
+  return { status: 'found', places: [{ place, certificate: leaf && toStanding(leaf) }] }
 }
 
 /** @throws CertError LAYOUT_IS_PUBLIC */

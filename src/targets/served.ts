@@ -1,8 +1,7 @@
-import { createHash } from 'node:crypto'
 import type { CertificateBundle } from '../certificate/bundle.js'
-import { readPem } from '../certificate/pem.js'
 import { type ConnectTo, connectsOf } from '../proof/connect-to.js'
 import { followDns, type HostedOn, whyUnseen } from '../proof/dns-path.js'
+import { expectationOf } from '../proof/expectation.js'
 import type { AddressProof, HostProof } from '../proof/look.js'
 import { lookAt } from '../proof/look.js'
 import { waitUntilServed } from '../proof/wait-until-served.js'
@@ -11,6 +10,8 @@ import type { Outcome, Step } from './target.js'
 /** How a run looks at what is served. */
 export interface Looking {
   readonly connect: readonly ConnectTo[]
+  /** Asked instead of the system's. */
+  readonly nameServer?: string | undefined
   /** How long to wait until it is served, in ms. */
   readonly limit: number
   /** Told after each look. */
@@ -38,8 +39,9 @@ export const servedStep = ({ id, host, bundle, hostedOn }: Served, { now, lookin
   does: `see that ${host} serves it`,
   run: async (signal): Promise<Outcome> => {
     const proof = await waitUntilServed(host, {
-      expectation: { sha256: bundle.fingerprint.sha256, chain: chainSums(bundle), hostedOn },
+      expectation: expectationOf(bundle, hostedOn),
       connect: looking.connect,
+      nameServer: looking.nameServer,
       limit: looking.limit,
       onLook: looking.onLook,
       isEnough: (look) => look.addresses.length > 0 && look.addresses.every((one) => isServedOrNewer(one, bundle)),
@@ -61,9 +63,6 @@ const isServedOrNewer = ({ verdict, certificate }: AddressProof, bundle: Certifi
     certificate.notBefore > bundle.notBefore &&
     certificate.notAfter > bundle.notAfter)
 
-const chainSums = ({ chain }: CertificateBundle): string[] =>
-  readPem(chain, (label) => label === 'CERTIFICATE').map(({ der }) => createHash('sha256').update(der).digest('hex'))
-
 /** Does the host serve this very certificate at this moment? */
 export const isServedNow = async (
   host: string,
@@ -71,7 +70,8 @@ export const isServedNow = async (
   { now, looking = once }: LookingContext,
   signal: AbortSignal,
 ): Promise<boolean> => {
-  const { addresses } = await lookAt(host, { connect: looking.connect, timeout: 5000, now, signal })
+  const { connect, nameServer } = looking
+  const { addresses } = await lookAt(host, { connect, nameServer, timeout: 5000, now, signal })
   return addresses.length > 0 && addresses.every(({ certificate }) => certificate?.sha256 === bundle.fingerprint.sha256)
 }
 
@@ -89,7 +89,7 @@ export const beginToFollow = (
 ): (() => Promise<string[]>) => {
   if (connectsOf(host, looking.connect).length > 0) return async () => []
   const given = new AbortController()
-  const path = followDns(host, { signal: given.signal }).catch(() => undefined)
+  const path = followDns(host, { nameServer: looking.nameServer, signal: given.signal }).catch(() => undefined)
   return async () => {
     const timer = setTimeout(() => given.abort(), patience)
     const leadsTo = (await path)?.leadsTo

@@ -21,10 +21,14 @@ export interface DeployTarget {
   plan(bundle: CertificateBundle, circumstances: Circumstances): readonly Step[]
   /** Makes those steps anew that an earlier run found (`Outcome.found`), by their ids; ids of others are passed over. */
   planFound?(bundle: CertificateBundle, circumstances: Circumstances, ids: readonly string[]): readonly Strand[]
-  /** Which certificate stands there now. @throws CertError where it cannot be found out */
-  observe?(signal: AbortSignal): Promise<Observed>
-  /** The same for the places that an earlier run found, by the ids of its steps. */
-  observeFound?(ids: readonly string[], signal: AbortSignal): Promise<Observed>
+  /**
+   * Which certificate stands there now.
+   * @param ids of the steps on record, which name the places that an earlier run found
+   * @throws CertError where it cannot be found out
+   */
+  observe(ids: readonly string[], signal: AbortSignal): Promise<Observed>
+  /** The hosts to look at for what is served, given the same. */
+  hosts?(ids: readonly string[]): readonly string[]
   /** Gets ready for the first step, such as by opening connections; failing is left for the step to report. */
   warmUp?(): void
   /** The bound domain that it is reached through: where this run binds that domain, this waits for it. */
@@ -60,8 +64,8 @@ export interface ObservedPlace {
 
 /** As much as the place tells of the certificate in it. */
 export interface StandingCertificate {
-  /** Of the leaf's DER, hexadecimal, lower case. */
-  readonly sha256?: string | undefined
+  /** Of the leaf's DER, hexadecimal, lower case; of which algorithm is for the reader to find out. */
+  readonly fingerprint?: string | undefined
   readonly notBefore?: Date | undefined
   readonly notAfter?: Date | undefined
   /** What the place itself calls it. */

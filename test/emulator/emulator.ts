@@ -5,6 +5,9 @@ import { CasStore } from './cas/store.js'
 import type { Domain, DomainOptions } from './cdn/domain.js'
 import { DomainStore } from './cdn/domain-store.js'
 import { cdnProduct, dcdnProduct } from './cdn/product.js'
+import { boundAt, domainOf } from './edge/bound.js'
+import { type Edge, type EdgeOptions, startEdge } from './edge/edge.js'
+import { originService } from './edge/origin-service.js'
 import { exchange } from './exchange.js'
 import { type Fault, FaultBook, type FaultCondition, type FaultHandle } from './fault.js'
 import { Journal, type RecordedRequest } from './journal.js'
@@ -67,6 +70,8 @@ export interface Emulator {
   /** The objects of a bucket with their sizes, for people. */
   tree(bucket: string): string
 
+  /** A server that shows what is bound, over TLS alone. It closes with the emulator. */
+  startEdge(options?: EdgeOptions): Promise<Edge>
   readonly cdn: DomainStore
   readonly dcdn: DomainStore
   readonly cas: CasStore
@@ -100,19 +105,22 @@ const placedCertificate = (
 export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emulator> => {
   const now = options.now ?? (() => new Date())
   const keys = new KeyRing()
-  const directory = new Directory()
   const cas = new CasStore()
+  const directory = new Directory(cas)
   const cdn = new DomainStore(now)
   const dcdn = new DomainStore(now)
   const faults = new FaultBook()
   const journal = new Journal()
   const closing = new AbortController()
+  const edges: Edge[] = []
   let latency = 0
 
-  const oss = ossService({ directory, keys, cas, now, pathStyle: options.pathStyle ?? false })
+  const oss = ossService({ directory, keys, now, pathStyle: options.pathStyle ?? false })
   const pop = popService({ products: [cdnProduct(cdn, cas), dcdnProduct(dcdn, cas), casProduct(cas)], keys, now })
   const services: readonly Service[] = [pop, oss]
-  const onRequest = exchange({ services, faults, journal, now, latency: () => latency, closing: closing.signal })
+  const answering = (services: readonly Service[]) =>
+    exchange({ services, faults, journal, now, latency: () => latency, closing: closing.signal })
+  const onRequest = answering(services)
   const listener = await listen({ port: options.port, tls: options.tls, onRequest })
 
   return {
@@ -123,9 +131,9 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
     get connections() {
       return listener.connections
     },
-    close() {
+    async close() {
       closing.abort()
-      return listener.close()
+      await Promise.all([listener, ...edges].map((one) => one.close()))
     },
     addBucket: (name, bucket = {}) => directory.add(name, bucket, now()),
     objects: (bucket) => directory.get(bucket).objects,
@@ -142,6 +150,17 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
     cname: (host) => directory.domains.find(host),
     publishTxt: (name, value) => directory.domains.publishTxt(name, value),
     withoutFiling: (host) => directory.domains.withoutFiling(host),
+    async startEdge(edge = {}) {
+      const { products = ['cdn', 'dcdn', 'oss'] } = edge
+      const cloud = { cdn, dcdn, domains: directory.domains }
+      const origin = originService({ directory, now, domainOf: domainOf(cloud, products) })
+      const started = await startEdge(
+        { now, onRequest: answering([origin, oss]), boundAt: boundAt(cloud, products) },
+        edge,
+      )
+      edges.push(started)
+      return started
+    },
     cdn,
     dcdn,
     cas,

@@ -9,11 +9,11 @@ import t, { type Test } from 'tap'
 import type { AccessKey } from './access-key.js'
 import { crc64 } from './crc64.js'
 import { type Emulator, type EmulatorOptions, startEmulator } from './emulator.js'
-import { signatureV1, stringToSignV1 } from './oss/signature-v1.js'
 import { canonicalRequestV4, scopeText, signatureV4, stringToSignV4 } from './oss/signature-v4.js'
 import { parseParameters } from './percent-encoding.js'
 import { seededRandom } from './random.js'
 import { type RawAnswer, type RawRequest, sendRaw, xmlText } from './send-raw.js'
+import { sendSigned as sendSignedTo } from './send-signed.js'
 
 const bucket = 'my-ssl-certs'
 const host = `${bucket}.oss-cn-hangzhou.aliyuncs.com`
@@ -64,24 +64,9 @@ const refusal = async (promise: Promise<unknown>): Promise<{ code: string; statu
 /** A request signed by hand with version 1, so that anything can be wrong with it. */
 const sendSigned = (
   emulator: Emulator,
-  { method = 'GET', target = '/', headers = {}, body, ...rest }: Partial<RawRequest>,
-  { id, secret }: Pick<AccessKey, 'id' | 'secret'> = key,
-): Promise<RawAnswer> => {
-  const url = new URL(target, 'http://x')
-  const dated = { ...headers, 'x-oss-date': new Date().toUTCString() }
-  const signed = stringToSignV1(
-    {
-      method,
-      bucket,
-      key: decodeURIComponent(url.pathname.slice(1)),
-      parameters: [...url.searchParams],
-      headers: Object.fromEntries(Object.entries(dated).map(([name, value]) => [name.toLowerCase(), String(value)])),
-    },
-    dated['x-oss-date'],
-  )
-  const authorization = { Authorization: `OSS ${id}:${signatureV1(secret, signed)}` }
-  return sendRaw(emulator.port, { method, target, host, headers: { ...dated, ...authorization }, body, ...rest })
-}
+  { target = '/', ...rest }: Partial<RawRequest>,
+  by: Pick<AccessKey, 'id' | 'secret'> = key,
+): Promise<RawAnswer> => sendSignedTo(emulator.port, bucket, { target, ...rest }, by)
 
 /** The same with version 4, on a GET of `/`. Of the `claimed` additional headers none is signed. */
 const sendSignedV4 = (

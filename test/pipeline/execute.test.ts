@@ -32,6 +32,7 @@ const target = (name: string, runs: Readonly<Record<string, Run>>, more: Partial
   name,
   settings: { name },
   serves: [],
+  observe: async () => ({ status: 'refused' }),
   plan: () => Object.entries(runs).map(([id, run]): Step => ({ id, does: `${id} ${name}`, run: async (s) => run(s) })),
   ...more,
 })

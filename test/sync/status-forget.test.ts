@@ -119,7 +119,7 @@ t.test('the shapes', together(), async (t) => {
     },
   ])
   for (const stage of stages) {
-    t.same(Object.keys(stage), ['target', 'status', 'steps'])
+    t.same(Object.keys(stage), ['target', 'status', 'there', 'served', 'steps'])
     for (const step of stage.steps) t.same(Object.keys(step), ['id', 'status', 'at', 'note'])
   }
   for (const one of pending) {

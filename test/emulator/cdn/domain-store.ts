@@ -48,9 +48,9 @@ export class DomainStore {
     return this.#uploads.get(certName)
   }
 
-  /** An upload of the same content, whatever it is called. */
-  sameContent({ fullchain }: Pick<DomainCertificate, 'fullchain'>): DomainCertificate | undefined {
-    return [...this.#uploads.values()].find((one) => one.fullchain.trim() === fullchain.trim())
+  /** Whether there is an upload of the same content, whatever it is called. */
+  holds({ fullchain }: Pick<DomainCertificate, 'fullchain'>): boolean {
+    return [...this.#uploads.values()].some((one) => one.fullchain.trim() === fullchain.trim())
   }
 
   keep(certificate: Omit<DomainCertificate, 'certId'>): DomainCertificate {

@@ -46,8 +46,7 @@ const uploaded = (call: PopCall, store: DomainStore): DomainCertificate => {
   const sameName = store.uploaded(certName)
   if (sameName !== undefined && sameName.fullchain.trim() !== read.fullchain.trim())
     throw new PopRefusal(400, 'Certificate.Duplicated', 'The certificate name already exists.')
-  const sameContent = store.sameContent(read)
-  if (store.refuseSameContent && sameContent !== undefined && sameContent.certName !== certName)
+  if (store.refuseSameContent && sameName === undefined && store.holds(read))
     throw new PopRefusal(
       400,
       'CertificateContent.Duplicated',

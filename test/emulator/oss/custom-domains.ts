@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { CasStore } from '../cas/store.js'
 import type { KeyPair } from '../key-pair.js'
 import { Timeline } from '../timeline.js'
 
@@ -30,10 +31,16 @@ const tokenLife = 72 * 3_600_000
 
 /** The domains bound to buckets, and what decides whether one may be. */
 export class CustomDomains {
+  /** Where certificates come from, and where uploads are kept. */
+  readonly cas: CasStore
   readonly #cnames = new Map<string, Timeline<Cname | undefined>>()
   readonly #tokens = new Map<string, CnameToken>()
   readonly #txt = new Map<string, Set<string>>()
   readonly #withoutFiling = new Set<string>()
+
+  constructor(cas: CasStore) {
+    this.cas = cas
+  }
 
   find(host: string): Cname | undefined {
     return this.#cnames.get(host.toLowerCase())?.current

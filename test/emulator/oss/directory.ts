@@ -1,10 +1,16 @@
+import type { CasStore } from '../cas/store.js'
 import { Bucket, type BucketOptions } from './bucket.js'
 import { CustomDomains } from './custom-domains.js'
 
 /** The buckets of the cloud, and the domains bound to them. */
 export class Directory {
   readonly #buckets = new Map<string, Bucket>()
-  readonly domains = new CustomDomains()
+  readonly domains: CustomDomains
+
+  /** `cas` holds the certificates of the buckets' owner. */
+  constructor(cas: CasStore) {
+    this.domains = new CustomDomains(cas)
+  }
 
   /** A bucket of the same name is replaced. */
   add(name: string, options: BucketOptions, now: Date): Bucket {

@@ -1,5 +1,4 @@
 import type { AccessKey } from '../access-key.js'
-import type { CasStore } from '../cas/store.js'
 import type { WireRequest } from '../wire-request.js'
 import type { Bucket } from './bucket.js'
 import type { CustomDomains } from './custom-domains.js'
@@ -14,8 +13,6 @@ export interface OssCall {
   readonly sender: AccessKey | undefined
   readonly now: Date
   readonly domains: CustomDomains
-  /** The certificates of the bucket's owner. */
-  readonly cas: CasStore
   /** Demands a further RAM action, on the same resource unless told; throws where it is not granted. */
   demand(action: string, resource?: string): void
 }

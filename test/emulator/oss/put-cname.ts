@@ -44,7 +44,7 @@ const invalidCasId = (ec: string): OssRefusal =>
     ec,
   )
 
-const fromCas = ({ cas, now }: OssCall, certId: string): CnameCertificate => {
+const fromCas = ({ domains: { cas }, now }: OssCall, certId: string): CnameCertificate => {
   if (Buffer.byteLength(certId) >= 64) throw invalidCasId('0018-00000206')
   const found = cas.byIdentifier(certId)
   if (found === undefined) throw invalidCasId('0018-00000204')
@@ -79,7 +79,7 @@ const checkReplacement = ({ PreviousCertId: previous, Force: force }: Wanted, bo
 }
 
 /** The service keeps what is uploaded to it in the certificate store of the account. */
-const kept = ({ cas, now }: OssCall, sent: KeyPair | undefined): CnameCertificate => {
+const kept = ({ domains: { cas }, now }: OssCall, sent: KeyPair | undefined): CnameCertificate => {
   if (sent === undefined) throw new Error('neither an identifier nor a certificate')
   return { ...sent, certId: cas.add(sent).identifier, type: 'Upload', created: now }
 }

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import type { KeyRing } from '../access-key.js'
-import type { CasStore } from '../cas/store.js'
 import type { Service } from '../service.js'
 import type { WireRequest } from '../wire-request.js'
 import { element } from '../xml.js'
@@ -18,8 +17,6 @@ import { accessDenied, OssRefusal, wording } from './refusal.js'
 export interface OssParts {
   readonly directory: Directory
   readonly keys: KeyRing
-  /** Where certificates for custom domains come from. */
-  readonly cas: CasStore
   readonly now: () => Date
   /** Whether `/bucket/key` works on the emulator's own address; the real service knows no such thing. */
   readonly pathStyle: boolean
@@ -88,7 +85,7 @@ const carryOut = (parts: OssParts, request: WireRequest, place: Place, operation
   const demand = (action: string, resource?: string): void =>
     authorize(sender, { action, bucket, key: place.key, resource })
   demand(operation.action)
-  const { cas, directory } = parts
+  const { directory } = parts
   return operation.perform({
     request,
     bucket,
@@ -96,7 +93,6 @@ const carryOut = (parts: OssParts, request: WireRequest, place: Place, operation
     sender,
     now: request.time,
     domains: directory.domains,
-    cas,
     demand,
   })
 }

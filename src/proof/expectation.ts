@@ -1,0 +1,26 @@
+import { createHash } from 'node:crypto'
+import type { CertificateBundle } from '../certificate/bundle.js'
+import { readPem } from '../certificate/pem.js'
+import type { HostedOn } from './dns-path.js'
+
+/** What ought to be served. */
+export interface Expectation {
+  /** Of the leaf's DER: hexadecimal, lower case. */
+  readonly sha256?: string | undefined
+  /** The same of each intermediate that ought to be sent with it. */
+  readonly chain?: readonly string[] | undefined
+  /** Where it has been hosted, if that is known. */
+  readonly hostedOn?: HostedOn | undefined
+}
+
+/** What ought to be served once `bundle` is deployed. */
+export const expectationOf = (
+  { fingerprint, chain }: Pick<CertificateBundle, 'fingerprint' | 'chain'>,
+  hostedOn?: HostedOn,
+): Expectation => ({
+  sha256: fingerprint.sha256,
+  chain: readPem(chain, (label) => label === 'CERTIFICATE').map(({ der }) =>
+    createHash('sha256').update(der).digest('hex'),
+  ),
+  hostedOn,
+})

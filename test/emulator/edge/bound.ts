@@ -1,0 +1,35 @@
+import type { Domain } from '../cdn/domain.js'
+import type { DomainStore } from '../cdn/domain-store.js'
+import type { KeyPair } from '../key-pair.js'
+import type { CustomDomains } from '../oss/custom-domains.js'
+import type { EdgeProduct } from './edge.js'
+
+export interface Cloud {
+  readonly cdn: DomainStore
+  readonly dcdn: DomainStore
+  readonly domains: CustomDomains
+}
+
+const accelerators = ['cdn', 'dcdn'] as const
+
+/** The certificate that a host shows: of CDN or DCDN where HTTPS is on there, else of the bucket. */
+export const boundAt =
+  (cloud: Cloud, products: readonly EdgeProduct[]) =>
+  (host: string, time: number): KeyPair | undefined => {
+    for (const product of accelerators) {
+      const shown = products.includes(product) ? cloud[product].serving(host)?.shownAt(time) : undefined
+      if (shown !== undefined) return shown
+    }
+    return products.includes('oss') ? cloud.domains.shownAt(host, time) : undefined
+  }
+
+/** The accelerated domain that answers for a host, with a bucket behind it. */
+export const domainOf =
+  (cloud: Cloud, products: readonly EdgeProduct[]) =>
+  (host: string): { readonly product: 'cdn' | 'dcdn'; readonly domain: Domain } | undefined => {
+    for (const product of accelerators) {
+      const domain = products.includes(product) ? cloud[product].serving(host) : undefined
+      if (domain?.origin !== undefined) return { product, domain }
+    }
+    return undefined
+  }
