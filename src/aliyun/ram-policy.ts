@@ -130,7 +130,7 @@ const whyOf = ({ whys }: Grant): string => [...whys].sort(compare).join('; ')
 
 const actionsOf = (group: Group<Grant>): string[] => sorted(group.map(({ action }) => action))
 
-const keyOf = ({ actions, resources }: ExplainedStatement): string => JSON.stringify([actions, resources])
+const keyOf = ({ actions, resources }: ExplainedStatement): string => [...actions, '', ...resources].join('\n')
 
 const sorted = (texts: readonly string[]): string[] => [...new Set(texts)].sort(compare)
 

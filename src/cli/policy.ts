@@ -158,8 +158,6 @@ const explain = (terminal: Terminal, statements: readonly ExplainedStatement[], 
   })
   if (left > 0) terminal.progress('what is only recommended has been left out')
   else if (statements.some(({ needed }) => !needed)) {
-    terminal.progress(
-      'a deployment succeeds without what is recommended, and says what it could not see to; --minimal leaves it out',
-    )
+    terminal.progress('a deployment succeeds without what is recommended, and sees less; --minimal leaves it out')
   }
 }
