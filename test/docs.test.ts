@@ -7,6 +7,7 @@ import { command as deploy } from '../src/cli/deploy.js'
 import { command as forget } from '../src/cli/forget.js'
 import { command as hook } from '../src/cli/hook.js'
 import { command as issueAndDeploy } from '../src/cli/issue-and-deploy.js'
+import { command as policy } from '../src/cli/policy.js'
 import { command as status } from '../src/cli/status.js'
 import { command as sync } from '../src/cli/sync.js'
 import { command as verify } from '../src/cli/verify.js'
@@ -17,7 +18,9 @@ const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
 t.test('every flag that the documents name exists', async (t) => {
   const known = new Set(
-    [config, deploy, forget, hook, issueAndDeploy, status, sync, verify].flatMap(({ flags }) => Object.keys(flags)),
+    [config, deploy, forget, hook, issueAndDeploy, policy, status, sync, verify].flatMap(({ flags }) =>
+      Object.keys(flags),
+    ),
   )
   const usage = /^usage\(\) \{[\s\S]*?^\}/m.exec(read('install.sh'))?.[0] ?? ''
   const ofInstaller = new Set([...usage.matchAll(/--([a-z][a-z.-]*)/g)].map(([, flag]) => flag))

@@ -31,9 +31,14 @@ export interface OwnershipRecord {
   readonly expires: string | undefined
 }
 
-// A certificate and three rights on every certificate of the account: what the binding of one takes.
-const bindAction =
-  'oss:PutCname and yundun-cert:CreateSSLCertificate, yundun-cert:DescribeSSLCertificatePrivateKey, yundun-cert:DescribeSSLCertificatePublicKeyDetail'
+/** What OSS asks for, on every certificate of the account, of whoever has it host one. */
+export const hostingActions = [
+  'yundun-cert:CreateSSLCertificate',
+  'yundun-cert:DescribeSSLCertificatePrivateKey',
+  'yundun-cert:DescribeSSLCertificatePublicKeyDetail',
+] as const
+
+const bindAction = `oss:PutCname and ${hostingActions.join(', ')}`
 
 /** The domains that are bound to one bucket, and the certificates that OSS hosts for them. */
 export class BoundDomains {

@@ -44,6 +44,17 @@ const dialects: Readonly<Record<EdgeProduct, Dialect>> = {
 
 export const edgeVersion = (product: EdgeProduct): string => dialects[product].version
 
+/** The RAM actions that the calls below take: each is called as its call. */
+export const edgeActions = (product: EdgeProduct) => {
+  const { setCertificate, describeCertificate, describeDomains, describeDomain } = dialects[product]
+  return {
+    set: `${product}:${setCertificate}`,
+    look: `${product}:${describeCertificate}`,
+    list: `${product}:${describeDomains}`,
+    origin: `${product}:${describeDomain}`,
+  }
+}
+
 export interface EdgeDomain {
   /** As the product spells it: a wildcard begins with a dot. */
   readonly domain: string

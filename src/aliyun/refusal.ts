@@ -109,7 +109,7 @@ const inherited = () =>
 const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
   Object.entries({
     AccessDenied: ({ action, resource }: Attempted) =>
-      `grant the RAM user ${action} on ${resource} (RAM console, policy); a bucket policy can deny it too`,
+      `grant the RAM user ${action} on ${resource} (RAM console, policy); acme-oss policy prints all that is needed; a bucket policy can deny it too`,
     AccessKeyIdAndSecurityTokenNotMatch: () =>
       'key and security token are of different sessions: set all three variables from the same answer',
     CdnServiceNotFound: () => 'CDN is not activated for this account: activate it in the console',

@@ -40,6 +40,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'no longer wants a certificate somewhere',
     load: async () => (await import('./forget.js')).command,
   },
+  policy: {
+    summary: 'prints the least RAM policy for where certificates go',
+    load: async () => (await import('./policy.js')).command,
+  },
   verify: {
     summary: 'looks at what hosts serve, and explains what is wrong with it',
     load: async () => (await import('./verify.js')).command,

@@ -58,18 +58,35 @@ export const wantedTargets = async (
   const flags = targetValues()
   const asked = askedTargets(flags)
   if (asked.length > 0) {
-    const path = await configPath(values, surroundings, typed).catch(() => undefined)
-    if (path !== undefined) terminal.progress(`targets were given: what ${path} says of them is left aside`)
+    await sayThatFileIsLeftAside(values, surroundings, terminal, typed)
     return asked
   }
   const config = await open()
   const entry = config && findCertificate(config, name, names)
   if (entry === undefined) requireNone(flags, aboutBuckets)
-  const given = requireTargets(config, entry, name)
-  const reached = withReach(flags, given)
+  return targetsOfEntry(...requireTargets(config, entry, name), flags)
+}
+
+/** Flags and variables that name targets beat the file, whatever it says. */
+export const sayThatFileIsLeftAside = async (
+  values: Pick<Common, 'config'>,
+  surroundings: Surroundings,
+  terminal: Terminal,
+  typed: boolean,
+): Promise<void> => {
+  const path = await configPath(values, surroundings, typed).catch(() => undefined)
+  if (path !== undefined) terminal.progress(`targets were given: what ${path} says of them is left aside`)
+}
+
+/**
+ * An entry's targets, with what flags say of how to reach them.
+ * @throws CertError CONFIG_INVALID: one cannot be made, as the file has it
+ */
+export const targetsOfEntry = (config: Config, entry: CertificateConfig, flags: TargetValues): AskedTarget[] => {
+  const reached = withReach(flags, entry.deploy)
   // What a flag can mend is no fault of the file's, and what a flag spoils is not either.
   const spoilt = reached.findIndex((target) => !isUsable(target))
-  if (config && entry && spoilt >= 0) requireTarget(config, entry, spoilt)
+  if (spoilt >= 0) requireTarget(config, entry, spoilt)
   return reached
 }
 
@@ -81,8 +98,11 @@ const isUsable = (target: AskedTarget): boolean => {
   }
 }
 
-/** A target is made, since only it knows what a bucket may be called; nothing is reached for. */
-const targetName = ({ kind, settings }: AskedTarget): string => {
+/**
+ * A target is made, since only it knows what a bucket may be called; nothing is reached for.
+ * @throws CertError USAGE
+ */
+export const targetName = ({ kind, settings }: AskedTarget): string => {
   const connections = new HttpConnections()
   const credentials = () => Promise.reject(new CertError('INTERNAL', 'nothing is reached for here'))
   try {
@@ -115,12 +135,13 @@ export const inPlace = <T>(config: Config, place: Place, work: () => T): T => {
   }
 }
 
-const requireTargets = (
+/** @throws CertError USAGE */
+export const requireTargets = (
   config: Config | undefined,
   entry: CertificateConfig | undefined,
   name: string,
-): CertificateConfig['deploy'] => {
-  if (entry !== undefined && entry.deploy.length > 0) return entry.deploy
+): [Config, CertificateConfig] => {
+  if (config !== undefined && entry !== undefined && entry.deploy.length > 0) return [config, entry]
   const file = config?.path ?? 'a configuration file (acme-oss config init writes one)'
   const why =
     config === undefined

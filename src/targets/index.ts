@@ -8,18 +8,23 @@ import { ossEndpoint } from '../aliyun/endpoint.js'
 import { OssBucket } from '../aliyun/oss.js'
 import { hostOf, originOf } from '../aliyun/oss-request.js'
 import { certificateService, edgeDomains } from '../aliyun/products.js'
+import type { Permission } from '../aliyun/ram-policy.js'
 import { canonicalName, isWildcard } from '../certificate/names.js'
 import type { Options } from '../config/option.js'
 import { CertError } from '../errors.js'
 import type { HttpConnections } from '../http-connections.js'
 import { auto } from './auto.js'
 import { cas, casOptions } from './cas.js'
+import { casPermissions, keepingPermission } from './cas-permissions.js'
 import { directoryLayout, directoryOptions } from './directory.js'
 import { cdnOptions, dcdnOptions, edgeTarget } from './edge.js'
+import { edgePermissions } from './edge-permissions.js'
 import { keyPrefix } from './layout.js'
 import { openTo } from './open-to.js'
 import { encryptions, ossLayout, ossOptions } from './oss.js'
 import { ossCname, ossCnameOptions } from './oss-cname.js'
+import { ossCnamePermissions } from './oss-cname-permissions.js'
+import { ossPermissions } from './oss-permissions.js'
 import type { Looking } from './served.js'
 import type { DeployTarget, TargetSettings } from './target.js'
 
@@ -149,20 +154,70 @@ const certificates = (settings: Settings, context: TargetContext): DeployTarget 
 const directory = (settings: Settings): DeployTarget =>
   directoryLayout({ directory: resolve(settings.text('path')), allowOlder: settings.flag('allow-older') })
 
+/** The rights that a target uses, beside the others of the same deployment. */
+type Permissions = (settings: Settings, others: readonly Settings[]) => readonly Permission[]
+
+const ossRights: Permissions = (settings, others) => {
+  const bucket = settings.text('bucket')
+  return ossPermissions({
+    bucket,
+    prefix: keyPrefix(settings.optional('prefix') ?? ''),
+    encryption: settings.optional('sse'),
+    allowPublicBucket: settings.flag('allow-public-bucket'),
+    verify: settings.flag('verify'),
+    isOpened: others.some((other) => mayOpen(other, bucket)),
+  })
+}
+
+/** As `opens` of the targets would answer; where that has to be asked for, it may be so. */
+const mayOpen = (other: Settings, bucket: string): boolean =>
+  other.kind === 'oss-cname'
+    ? other.optional('bucket') === bucket
+    : isEdge(other) && other.optional('domain') !== undefined && other.optional('domain') !== auto
+
+const isEdge = ({ kind }: Settings): boolean => kind === 'cdn' || kind === 'dcdn'
+
+const cnameRights: Permissions = (settings) => [
+  ...ossCnamePermissions({
+    bucket: settings.text('bucket'),
+    isAuto: exactHost(settings.text('domain')) === auto,
+  }),
+  ...serviceRights(settings),
+]
+
+const edgeRights =
+  (product: EdgeProduct): Permissions =>
+  (settings, others) => [
+    ...edgePermissions({
+      product,
+      domain: edgeName(settings.text('domain')),
+      isBesideLayout: others.some(({ kind }) => kind === 'oss'),
+    }),
+    ...serviceRights(settings),
+  ]
+
+const serviceRights = (settings: Settings): readonly Permission[] =>
+  settings.flag('via-cas') ? [keepingPermission] : []
+
 interface Kind {
   /** What it wants to know. */
   readonly options: Options
+  readonly permissions: Permissions
   make(settings: Settings, context: TargetContext): DeployTarget
 }
 
 /** The targets by kind. A new one is a file, a line here, and a page in docs/. */
 const kinds: Readonly<Record<string, Kind>> = {
-  oss: { options: ossOptions, make: oss },
-  'oss-cname': { options: ossCnameOptions, make: cname },
-  cdn: { options: cdnOptions, make: edge('cdn') },
-  dcdn: { options: dcdnOptions, make: edge('dcdn') },
-  cas: { options: casOptions, make: certificates },
-  directory: { options: directoryOptions, make: directory },
+  oss: { options: ossOptions, permissions: ossRights, make: oss },
+  'oss-cname': { options: ossCnameOptions, permissions: cnameRights, make: cname },
+  cdn: { options: cdnOptions, permissions: edgeRights('cdn'), make: edge('cdn') },
+  dcdn: { options: dcdnOptions, permissions: edgeRights('dcdn'), make: edge('dcdn') },
+  cas: {
+    options: casOptions,
+    permissions: (settings) => casPermissions({ prune: settings.flag('prune') }),
+    make: certificates,
+  },
+  directory: { options: directoryOptions, permissions: () => [], make: directory },
 }
 
 export const targetOptions: Readonly<Record<string, Options>> = Object.fromEntries(
@@ -173,23 +228,41 @@ export const targetOptions: Readonly<Record<string, Options>> = Object.fromEntri
  * Makes a target out of what was given on the command line, in the configuration, or recorded in an earlier run.
  * @throws CertError USAGE
  */
-export const createTarget = (kind: string, values: TargetSettings, context: TargetContext): DeployTarget => {
+export const createTarget = (kind: string, values: TargetSettings, context: TargetContext): DeployTarget =>
+  kindOf(kind).make(new Settings(kind, values), context)
+
+/**
+ * The rights that each of a deployment's targets uses. Nothing is reached for.
+ * @throws CertError USAGE
+ */
+export const targetPermissions = (
+  deployment: readonly { readonly kind: string; readonly settings: TargetSettings }[],
+): (readonly Permission[])[] => {
+  const all = deployment.map(({ kind, settings }) => new Settings(kind, settings))
+  return all.map((one) =>
+    kindOf(one.kind).permissions(
+      one,
+      all.filter((other) => other !== one),
+    ),
+  )
+}
+
+/** @throws CertError USAGE */
+const kindOf = (kind: string): Kind => {
   const found = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined
-  if (found === undefined) {
-    throw new CertError('USAGE', `there is no target "${kind}"`, {
-      hint: `there are: ${Object.keys(kinds).join(', ')}`,
-    })
-  }
-  return found.make(new Settings(kind, values), context)
+  if (found !== undefined) return found
+  throw new CertError('USAGE', `there is no target "${kind}"`, {
+    hint: `there are: ${Object.keys(kinds).join(', ')}`,
+  })
 }
 
 /** Typed values out of a target's settings; what is missing is named. */
 class Settings {
+  readonly kind: string
   readonly values: TargetSettings
-  readonly #kind: string
 
   constructor(kind: string, values: TargetSettings) {
-    this.#kind = kind
+    this.kind = kind
     this.values = values
   }
 
@@ -201,7 +274,7 @@ class Settings {
   text(name: string): string {
     const value = this.optional(name)
     if (value === undefined)
-      throw new CertError('USAGE', `the target ${this.#kind} needs a ${name}`, { hint: `add --${name}` })
+      throw new CertError('USAGE', `the target ${this.kind} needs a ${name}`, { hint: `add --${name}` })
     return value
   }
 

@@ -13,13 +13,22 @@ export interface OpenOptions {
   readonly context: { readonly looking?: Looking | undefined }
 }
 
+export interface Openness {
+  /** The hosts that show it to strangers. */
+  readonly through: readonly string[]
+  /** Could it not be found out which domains are bound to the bucket? */
+  readonly isPartial: boolean
+}
+
 /**
  * Through which hosts a stranger can read an object: the bucket's own, those of the domains that are bound to it, and
  * those that CDN fetches from it for. The object is a harmless one that lies beside the key.
  */
-export const openTo = async (key: string, options: OpenOptions, signal: AbortSignal): Promise<string[]> => {
-  const { own, context } = options
-  const hosts = await boundHosts(options, signal)
+export const openTo = async (key: string, options: OpenOptions, signal: AbortSignal): Promise<Openness> => {
+  const { own, context, domains } = options
+  const look = await domains.list(signal).catch(() => undefined)
+  const bound = look?.status === 'found' ? look.value.map(({ domain }) => domain) : []
+  const hosts = [...bound, ...(await openedHosts(options, signal))]
   const asked = [own, ...hosts.map((host) => ({ origin: new URL(`https://${host}`) }))]
   const distinct = [...new Map(asked.map((one) => [one.origin.host, one])).values()]
   const path = `/${key.split('/').map(encodeURIComponent).join('/')}`
@@ -27,16 +36,16 @@ export const openTo = async (key: string, options: OpenOptions, signal: AbortSig
     distinct.map((one) => lookAnonymously(one, path, context.looking?.connect ?? [], signal)),
   )
   // A site that shows its start page for whatever is asked gives nothing away.
-  return distinct.flatMap(({ origin: { host } }, i) =>
+  const through = distinct.flatMap(({ origin: { host } }, i) =>
     looks[i]?.status === 200 && /^---\narchive: /.test(looks[i]?.body ?? '') ? [host] : [],
   )
+  return { through, isPartial: look?.status !== 'found' }
 }
 
-const boundHosts = async ({ bucket, domains, others }: OpenOptions, signal: AbortSignal): Promise<string[]> => {
-  const look = await domains.list(signal).catch(() => undefined)
-  const bound = look?.status === 'found' ? look.value.map(({ domain }) => domain) : []
+/** Those that other targets of the deployment serve the bucket under. */
+const openedHosts = async ({ bucket, others }: OpenOptions, signal: AbortSignal): Promise<string[]> => {
   const opened = await Promise.all(
     others.map(async (other) => ((await other.opens?.(bucket, signal).catch(() => false)) ? other.serves : [])),
   )
-  return [...bound, ...opened.flat().filter((host) => !host.startsWith('*'))]
+  return opened.flat().filter((host) => !host.startsWith('*'))
 }

@@ -107,7 +107,7 @@ const findDomains = async (
   const look = await domains.list(signal)
   if (look.status !== 'found') {
     throw new CertError('CLOUD_REFUSED', `the domains of ${bucket} may not be listed`, {
-      hint: `grant the RAM user oss:ListCname on acs:oss:*:*:${bucket}, or name each domain: --oss-cname ${bucket}/static.example.com`,
+      hint: `grant the RAM user oss:ListCname on acs:oss:*:*:${bucket} (acme-oss policy prints all that is needed), or name each domain: --oss-cname ${bucket}/static.example.com`,
     })
   }
   const covered = look.value.map(({ domain }) => domain).filter((domain) => covers(bundle.names, domain))

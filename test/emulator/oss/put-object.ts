@@ -38,8 +38,10 @@ const checkAcl = ({ request, sender, demand }: OssCall): void => {
   if (!sender?.aclHeaderNeedsNothing) demand('oss:PutObjectAcl')
 }
 
-const checkEncryption = ({ request }: OssCall): void => {
+const checkEncryption = ({ request, demand }: OssCall): void => {
   const method = request.headers['x-oss-server-side-encryption']
+  // Whoever has the service encrypt with a key of KMS has to be let use it.
+  if (method === 'KMS') for (const action of ['kms:GenerateDataKey', 'kms:Decrypt']) demand(action, 'key/chosen-by-oss')
   if (method === undefined || ['AES256', 'KMS', 'SM4'].includes(method)) return
   throw new OssRefusal(
     400,
