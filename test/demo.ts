@@ -1,12 +1,13 @@
-// What `./install.sh --demo` runs: a CA (Pebble) and an object store (the emulator) on this machine alone, and the
-// built command between them, as one would type it.
-import { spawn } from 'node:child_process'
+// What `./install.sh --demo` runs: a CA (Pebble) and a cloud (the emulator) on this machine alone, and the built command
+// between them, as one would type it.
+import { execFileSync, spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { startEmulator } from './emulator/emulator.js'
+import type { Statement } from './emulator/permissions.js'
 import { startPebble } from './pebble.js'
 
 const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
@@ -39,24 +40,42 @@ const run = (words: readonly string[], environment: Readonly<Record<string, stri
   })
 }
 
+/** The access key may do what the command says that it has to, and no more. */
+const grantedFor = (targets: readonly string[]): Statement[] => {
+  const printed = execFileSync(process.execPath, [command, 'policy', '--json', ...targets], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  const { policy } = JSON.parse(printed) as { policy: { Statement: { Action: string[]; Resource: string[] }[] } }
+  return policy.Statement.map(({ Action, Resource }) => ({ action: Action, resource: Resource }))
+}
+
 const demo = async (folder: string): Promise<number> => {
-  const [pebble, emulator] = await timed('starting a CA (Pebble) and an object store (emulator) on loopback', () =>
+  const [pebble, emulator] = await timed('starting a CA (Pebble) and a cloud (emulator) on loopback', () =>
     Promise.all([startPebble(), startEmulator()]),
   )
   try {
     emulator.addBucket(bucket, { region: 'cn-hangzhou' })
+    emulator.addBucket('site', { region: 'cn-hangzhou' })
+    emulator.bindCname('static.example.com', 'site')
+    emulator.addCdnDomain('www.example.com', { https: true })
+    // What is bound is seen there a moment later, as in the real cloud.
+    const edge = await emulator.startEdge({ delayMs: 1000 })
     const key = { id: 'demo-access-key-id', secret: 'demo-access-key-secret' }
-    // No more than the policy in the README grants.
-    emulator.addKey({
-      ...key,
-      allow: [{ action: ['oss:PutObject', 'oss:PutObjectAcl'], resource: `${bucket}/${prefix}*` }],
-    })
+    const targets = [
+      ...['--bucket', bucket, '--region', 'cn-hangzhou', '--prefix', prefix],
+      ...['--oss-cname', 'site/static.example.com', '--cdn-domain', 'auto', '--verify'],
+      ...['--endpoint', emulator.url, '--cdn-endpoint', emulator.url],
+    ]
+    emulator.addKey({ ...key, allow: grantedFor(targets) })
     const environment = { ALIBABA_CLOUD_ACCESS_KEY_ID: key.id, ALIBABA_CLOUD_ACCESS_KEY_SECRET: key.secret }
+    const there = ['--connect', `127.0.0.1:${edge.port}`]
     const words = [
-      ...['issue-and-deploy', '-d', 'example.com', '-d', 'www.example.com'],
+      ...['issue-and-deploy', '-d', 'example.com', '-d', 'www.example.com', '-d', 'static.example.com'],
       ...['--ca', pebble.directoryUrl, '--ca-bundle', pebble.caBundle, '--agree-tos', '--email', 'ops@example.com'],
       ...['--http-port', String(pebble.httpPort), '--state-dir', join(folder, 'state')],
-      ...['--bucket', bucket, '--region', 'cn-hangzhou', '--prefix', prefix, '--endpoint', emulator.url],
+      ...targets,
+      ...there,
     ]
     say()
     const first = await timed('issuing and deploying', () => run(words, environment))
@@ -78,7 +97,14 @@ const demo = async (folder: string): Promise<number> => {
     say(`  valid from   ${new Date(certificate.validFrom).toISOString()}`)
     say(`  valid until  ${new Date(certificate.validTo).toISOString()}`)
     say(`  issuer       ${certificate.issuer.replaceAll('\n', ', ')}`)
-    return 0
+    say()
+    say('What OSS hosts for the bound domain static.example.com:')
+    say(`  certificate  ${emulator.cname('static.example.com')?.certificate?.certId ?? 'none'}`)
+    say()
+    say('The handshakes, once more by hand:')
+    const sum = certificate.fingerprint256.replaceAll(':', '').toLowerCase()
+    const hosts = ['static.example.com', 'www.example.com']
+    return await timed('verifying', () => run(['verify', ...hosts, '--expect-sha256', sum, ...there], {}))
   } finally {
     await Promise.all([pebble.close(), emulator.close()])
   }

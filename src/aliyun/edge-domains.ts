@@ -1,6 +1,6 @@
 import type { Secret } from '../secret.js'
 import type { Attempted } from './refusal.js'
-import { isForbidden, listOf, type RpcClient, textOf, vendorCode } from './rpc.js'
+import { isForbidden, type Json, listOf, type RpcClient, textOf, vendorCode } from './rpc.js'
 
 /** The two products that serve from edge nodes. One account's domain is of either, never of both. */
 export type EdgeProduct = 'cdn' | 'dcdn'
@@ -59,6 +59,8 @@ export interface EdgeDomain {
   /** As the product spells it: a wildcard begins with a dot. */
   readonly domain: string
   readonly https: boolean
+  /** Where it fetches from. */
+  readonly origins: readonly string[]
 }
 
 /** The certificate that a domain has now. */
@@ -109,7 +111,8 @@ export class EdgeDomains {
       domains.push(
         ...found.flatMap((one) => {
           const domain = textOf(one['DomainName'])?.toLowerCase()
-          return domain === undefined ? [] : [{ domain, https: isOn(one[domainIsOn]) }]
+          const origins = contents(listOf(one, 'Sources', 'Source'))
+          return domain === undefined ? [] : [{ domain, https: isOn(one[domainIsOn]), origins }]
         }),
       )
       if (found.length === 0 || page * pageSize >= Number(answer['TotalCount'] ?? 0)) return domains
@@ -157,7 +160,7 @@ export class EdgeDomains {
         ...listOf(answer, 'GetDomainDetailModel', 'SourceModels', 'SourceModel'),
         ...listOf(answer, 'DomainDetail', 'Sources', 'Source'),
       ]
-      return sources.flatMap(({ Content }) => textOf(Content)?.toLowerCase() ?? [])
+      return contents(sources)
     } catch (error) {
       if (isForbidden(error)) return []
       throw error
@@ -172,6 +175,9 @@ export class EdgeDomains {
     }
   }
 }
+
+const contents = (sources: readonly Json[]): string[] =>
+  sources.flatMap(({ Content }) => textOf(Content)?.toLowerCase() ?? [])
 
 const isOn = (value: unknown): boolean => textOf(value)?.toLowerCase() === 'on'
 

@@ -67,8 +67,12 @@ export const edgeTarget = (options: EdgeOptions): DeployTarget => {
     settings,
     serves: isAuto ? [] : [servedName(domain)],
     warmUp: () => domains.warmUp(1),
-    opens: async (bucket, signal) =>
-      !isAuto && (await domains.origins(domain, signal)).some((origin) => origin.startsWith(`${bucket}.oss-`)),
+    opens: async (bucket, signal) => {
+      const origins = isAuto
+        ? (await domains.list(signal)).flatMap((one) => one.origins)
+        : await domains.origins(domain, signal)
+      return origins.some((origin) => origin.startsWith(`${bucket}.oss-`))
+    },
     observe: (ids, signal) => observe(domains, isAuto ? placesOf(ids) : [domain], signal),
     hosts: (ids) => (isAuto ? placesOf(ids) : [domain]).map(hostToLookAt),
     plan: (bundle, circumstances) =>
