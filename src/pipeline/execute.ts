@@ -83,12 +83,11 @@ const afterBinding = async (
 }
 
 const runStage = async ({ target, steps, strands }: Stage, run: Run): Promise<StageReport> => {
-  const own = await runStrand(target, steps, run)
-  const found = await eachOf([...strands, ...own.found], strandsAtOnce, (strand) => runStrand(target, strand, run))
-  const groups = [own, ...found]
-  const results = groups.flatMap((group) => group.results)
+  const own = await runSteps(target, steps, run)
+  const found = await runStrands(target, [...strands, ...own.found], run)
+  const results = [own.results, ...found].flat()
   const has = (status: StepResult['status']) => results.some((result) => result.status === status)
-  const isWhole = ({ results: all }: StrandResult) => all.every(({ status }) => status !== 'failed')
+  const isWhole = (all: readonly StepResult[]) => all.every(({ status }) => status !== 'failed')
   return {
     target: target.name,
     status: has('failed') ? 'failed' : has('changed') ? 'changed' : has('unchanged') ? 'unchanged' : 'skipped',
@@ -97,18 +96,41 @@ const runStage = async ({ target, steps, strands }: Stage, run: Run): Promise<St
   }
 }
 
+/** Some at a time; but those that have come to where they only wait make room for others. */
+const runStrands = async (
+  target: DeployTarget,
+  strands: readonly Strand[],
+  run: Run,
+): Promise<readonly (readonly StepResult[])[]> => {
+  const begun = await eachOf(strands, strandsAtOnce, async (strand) => {
+    const first = strand.findIndex(({ waits }) => waits)
+    const work = first < 0 ? strand : strand.slice(0, first)
+    const { results } = await runSteps(target, work, run)
+    const rest = runSteps(target, strand.slice(work.length), run, results.some(isFailed))
+    return { results, rest }
+  })
+  return await Promise.all(begun.map(async ({ results, rest }) => [...results, ...(await rest).results]))
+}
+
+const isFailed = ({ status }: StepResult): boolean => status === 'failed'
+
 interface StrandResult {
   readonly results: readonly StepResult[]
   readonly found: readonly Strand[]
 }
 
 /** In order, until one fails. */
-const runStrand = async (target: DeployTarget, strand: Strand, run: Run): Promise<StrandResult> => {
+const runSteps = async (
+  target: DeployTarget,
+  steps: readonly Step[],
+  run: Run,
+  hasFailed = false,
+): Promise<StrandResult> => {
   const results: StepResult[] = []
   const found: Strand[] = []
-  for (const step of strand) {
-    const failed = results.some(({ status }) => status === 'failed')
-    const { result, more } = failed ? { result: notTried(step), more: [] } : await runStep(target, step, run)
+  for (const step of steps) {
+    const isOver = hasFailed || results.some(isFailed)
+    const { result, more } = isOver ? { result: notTried(step), more: [] } : await runStep(target, step, run)
     results.push(result)
     found.push(...more)
     // What was found is on record before the step that found it is crossed off.

@@ -37,6 +37,7 @@ interface Served {
 export const servedStep = ({ id, host, bundle, hostedOn }: Served, { now, looking = once }: LookingContext): Step => ({
   id,
   does: `see that ${host} serves it`,
+  waits: true,
   run: async (signal): Promise<Outcome> => {
     const proof = await waitUntilServed(host, {
       expectation: expectationOf(bundle, hostedOn),

@@ -82,6 +82,8 @@ export interface Step {
   readonly does: string
   /** Only running it tells what else is to be done. */
   readonly finds?: true
+  /** It does nothing but wait for what others do, perhaps for minutes. */
+  readonly waits?: true
   /**
    * @param proof what it gave as `Outcome.proof` when it was done before, for this very certificate
    * @throws CertError when it is not done
