@@ -78,7 +78,7 @@ const listen = ({ stdout, stderr }: RunResult): void => {
 
 // --- material ---
 
-const root = await mintAuthority()
+export const root: Authority = await mintAuthority()
 export const intermediate: Authority = await mintAuthority({ issuer: root })
 
 export interface Material {
