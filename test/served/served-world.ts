@@ -57,7 +57,8 @@ export const dialling = (...edges: readonly Pick<Edge, 'address' | 'port'>[]): s
 
 /** The certificate that a wildcard and its bare name stand in. */
 export const wildcardNames = ['example.com', '*.example.com'] as const
-export const mintWildcard = (): Promise<Material> => mintMaterial({ names: wildcardNames })
+export const mintWildcard = (): Promise<Material> =>
+  mintMaterial({ names: wildcardNames, issuerUrl: 'http://ca.example.com/intermediate.der' })
 
 const changing = /:(Put|Post|Append|Copy|Set|Upload|Delete|Create|Modify|Add|Update|Start|Stop)/
 
