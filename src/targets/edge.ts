@@ -67,6 +67,7 @@ export const edgeTarget = (options: EdgeOptions): DeployTarget => {
     settings,
     serves: isAuto ? [] : [servedName(domain)],
     warmUp: () => domains.warmUp(1),
+    accelerates: (host) => isAuto || covers([servedName(domain)], host),
     opens: async (bucket, signal) =>
       !isAuto && (await domains.origins(domain, signal)).some((origin) => origin.startsWith(`${bucket}.oss-`)),
     observe: (ids, signal) => observe(domains, isAuto ? placesOf(ids) : [domain], signal),
@@ -177,7 +178,9 @@ const bind = async (
       hint: whyUncovered(bundle.names, name),
     })
   }
-  const remarks = domain.startsWith('.') ? async () => [] : beginToFollow(domain, 'cdn', options.context)
+  const remarks = domain.startsWith('.')
+    ? async () => []
+    : beginToFollow(domain, 'cdn', circumstances.others, options.context)
   const standing = await domains.certificate(domain, signal)
   const leaf =
     standing?.https && standing.certificate !== undefined ? firstCertificate(standing.certificate) : undefined

@@ -136,7 +136,7 @@ class Binding {
   }
 
   async run(signal: AbortSignal, proof: string | undefined): Promise<Outcome> {
-    const remarks = beginToFollow(this.#domain, 'oss', this.#options.context)
+    const remarks = beginToFollow(this.#domain, 'oss', this.#circumstances.others, this.#options.context)
     const outcome = await this.#bind(signal, proof, true)
     return { ...outcome, warnings: [...(outcome.warnings ?? []), ...(await remarks())] }
   }

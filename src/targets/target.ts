@@ -37,6 +37,8 @@ export interface DeployTarget {
   justBound?(): void
   /** Does it bind this domain to a bucket, or may it? */
   binds?(domain: string): boolean
+  /** Does it give a certificate to CDN or DCDN that answers for this domain, or may it? */
+  accelerates?(domain: string): boolean
   /** Does it make a bucket's objects reachable under another name? False where that cannot be known. */
   opens?(bucket: string, signal: AbortSignal): Promise<boolean>
 }
