@@ -1,6 +1,6 @@
 import type { Secret } from '../secret.js'
 import type { Attempted } from './refusal.js'
-import { isForbidden, listOf, type RpcClient, textOf, vendorCode } from './rpc.js'
+import { isForbidden, type Json, listOf, type RpcClient, textOf, vendorCode } from './rpc.js'
 
 /** The two products that serve from edge nodes. One account's domain is of either, never of both. */
 export type EdgeProduct = 'cdn' | 'dcdn'
@@ -48,6 +48,8 @@ export interface EdgeDomain {
   /** As the product spells it: a wildcard begins with a dot. */
   readonly domain: string
   readonly https: boolean
+  /** Where it fetches from. */
+  readonly origins: readonly string[]
 }
 
 /** The certificate that a domain has now. */
@@ -98,7 +100,8 @@ export class EdgeDomains {
       domains.push(
         ...found.flatMap((one) => {
           const domain = textOf(one['DomainName'])?.toLowerCase()
-          return domain === undefined ? [] : [{ domain, https: isOn(one[domainIsOn]) }]
+          const origins = contentsOf(listOf(one, 'Sources', 'Source'))
+          return domain === undefined ? [] : [{ domain, https: isOn(one[domainIsOn]), origins }]
         }),
       )
       if (found.length === 0 || page * pageSize >= Number(answer['TotalCount'] ?? 0)) return domains
@@ -146,7 +149,7 @@ export class EdgeDomains {
         ...listOf(answer, 'GetDomainDetailModel', 'SourceModels', 'SourceModel'),
         ...listOf(answer, 'DomainDetail', 'Sources', 'Source'),
       ]
-      return sources.flatMap(({ Content }) => textOf(Content)?.toLowerCase() ?? [])
+      return contentsOf(sources)
     } catch (error) {
       if (isForbidden(error)) return []
       throw error
@@ -161,6 +164,9 @@ export class EdgeDomains {
     }
   }
 }
+
+const contentsOf = (sources: readonly Json[]): string[] =>
+  sources.flatMap(({ Content }) => textOf(Content)?.toLowerCase() ?? [])
 
 const isOn = (value: unknown): boolean => textOf(value)?.toLowerCase() === 'on'
 

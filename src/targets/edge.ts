@@ -68,8 +68,13 @@ export const edgeTarget = (options: EdgeOptions): DeployTarget => {
     serves: isAuto ? [] : [servedName(domain)],
     warmUp: () => domains.warmUp(1),
     accelerates: (host) => isAuto || covers([servedName(domain)], host),
-    opens: async (bucket, signal) =>
-      !isAuto && (await domains.origins(domain, signal)).some((origin) => origin.startsWith(`${bucket}.oss-`)),
+    opens: async (bucket, signal) => {
+      const isBehind = (origins: readonly string[]) => origins.some((origin) => origin.startsWith(`${bucket}.oss-`))
+      if (!isAuto) return isBehind(await domains.origins(domain, signal)) ? [hostToLookAt(domain)] : undefined
+      // Covered or not: what is read through one of them is read by anybody.
+      const open = (await domains.list(signal)).filter(({ origins }) => isBehind(origins))
+      return open.length === 0 ? undefined : open.map((one) => hostToLookAt(one.domain))
+    },
     observe: (ids, signal) => observe(domains, isAuto ? placesOf(ids) : [domain], signal),
     hosts: (ids) => (isAuto ? placesOf(ids) : [domain]).map(hostToLookAt),
     plan: (bundle, circumstances) =>

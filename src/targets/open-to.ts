@@ -20,12 +20,12 @@ export interface OpenOptions {
 export const openTo = async (key: string, options: OpenOptions, signal: AbortSignal): Promise<string[]> => {
   const { own, context } = options
   const hosts = await boundHosts(options, signal)
-  const asked = [own, ...hosts.map((host) => ({ origin: new URL(`https://${host}`) }))]
+  const connect = context.looking?.connect ?? []
+  // What --connect says is about hosts that are served, not about the bucket's own door.
+  const asked = [{ ...own, connect: [] }, ...hosts.map((host) => ({ origin: new URL(`https://${host}`), connect }))]
   const distinct = [...new Map(asked.map((one) => [one.origin.host, one])).values()]
   const path = `/${key.split('/').map(encodeURIComponent).join('/')}`
-  const looks = await Promise.all(
-    distinct.map((one) => lookAnonymously(one, path, context.looking?.connect ?? [], signal)),
-  )
+  const looks = await Promise.all(distinct.map((one) => lookAnonymously(one, path, one.connect, signal)))
   // A site that shows its start page for whatever is asked gives nothing away.
   return distinct.flatMap(({ origin: { host } }, i) =>
     looks[i]?.status === 200 && /^---\narchive: /.test(looks[i]?.body ?? '') ? [host] : [],
@@ -36,7 +36,7 @@ const boundHosts = async ({ bucket, domains, others }: OpenOptions, signal: Abor
   const look = await domains.list(signal).catch(() => undefined)
   const bound = look?.status === 'found' ? look.value.map(({ domain }) => domain) : []
   const opened = await Promise.all(
-    others.map(async (other) => ((await other.opens?.(bucket, signal).catch(() => false)) ? other.serves : [])),
+    others.map(async (other) => (await other.opens?.(bucket, signal).catch(() => undefined)) ?? []),
   )
-  return [...bound, ...opened.flat().filter((host) => !host.startsWith('*'))]
+  return [...bound, ...opened.flat()]
 }

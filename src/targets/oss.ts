@@ -262,8 +262,8 @@ class LayoutWriter {
   async #openedBy(signal: AbortSignal): Promise<string | undefined> {
     const { store } = this.#options
     for (const other of this.#circumstances.others) {
-      const opens = await other.opens?.(bucketOf(store), signal).catch(() => false)
-      if (opens) return `${other.name} serves the objects of ${store.name}`
+      const hosts = await other.opens?.(bucketOf(store), signal).catch(() => undefined)
+      if (hosts !== undefined) return `${other.name} serves the objects of ${store.name}`
     }
     return undefined
   }

@@ -39,8 +39,11 @@ export interface DeployTarget {
   binds?(domain: string): boolean
   /** Does it give a certificate to CDN or DCDN that answers for this domain, or may it? */
   accelerates?(domain: string): boolean
-  /** Does it make a bucket's objects reachable under another name? False where that cannot be known. */
-  opens?(bucket: string, signal: AbortSignal): Promise<boolean>
+  /**
+   * The hosts under which it makes a bucket's objects reachable, as far as it can name them; undefined where it does
+   * not, or where that cannot be known.
+   */
+  opens?(bucket: string, signal: AbortSignal): Promise<readonly string[] | undefined>
 }
 
 /** What a target has to know of the world when it plans. */
