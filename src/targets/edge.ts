@@ -73,7 +73,8 @@ export const edgeTarget = (options: EdgeOptions): DeployTarget => {
       if (!isAuto) return isBehind(await domains.origins(domain, signal)) ? [hostToLookAt(domain)] : undefined
       // Covered or not: what is read through one of them is read by anybody.
       const open = (await domains.list(signal)).filter(({ origins }) => isBehind(origins))
-      return open.length === 0 ? undefined : open.map((one) => hostToLookAt(one.domain))
+      if (open.length === 0) return undefined
+      return open.filter(({ https }) => https || options.enableHttps).map((one) => hostToLookAt(one.domain))
     },
     observe: (ids, signal) => observe(domains, isAuto ? placesOf(ids) : [domain], signal),
     hosts: (ids) => (isAuto ? placesOf(ids) : [domain]).map(hostToLookAt),

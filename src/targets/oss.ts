@@ -5,6 +5,7 @@ import { CertError } from '../errors.js'
 import type { Look, ObjectStore, StoredObject } from '../object-store.js'
 import { digest, isPrivate, latestFolder, layout } from './layout.js'
 import { newerThan, strangerIn } from './newer.js'
+import type { Openness } from './open-to.js'
 import { toStanding } from './standing.js'
 import type { Circumstances, DeployTarget, Observed, Outcome, TargetSettings } from './target.js'
 
@@ -41,7 +42,7 @@ export interface OssLayoutOptions {
   readonly justBound: () => void
   /** Looks whether strangers can read what was written; absent where nobody asked for that. */
   readonly exposed?:
-    | ((key: string, others: readonly DeployTarget[], signal: AbortSignal) => Promise<string[]>)
+    | ((key: string, others: readonly DeployTarget[], signal: AbortSignal) => Promise<Openness>)
     | undefined
 }
 
@@ -99,8 +100,11 @@ const observe = async ({ store, prefix, settings }: OssLayoutOptions, signal: Ab
 }
 
 /** @throws CertError LAYOUT_IS_PUBLIC */
-const requirePrivate = (place: string, open: readonly string[]): Outcome => {
-  if (open.length === 0) return { status: 'unchanged', note: 'strangers are refused' }
+const requirePrivate = (place: string, { open, silent }: Openness): Outcome => {
+  const warnings = silent.map(
+    (host) => `${host} does not answer, so it is not known whether strangers can read ${place}latest/ through it`,
+  )
+  if (open.length === 0) return { status: 'unchanged', note: 'strangers are refused', warnings }
   throw new CertError('LAYOUT_IS_PUBLIC', `${place}latest/ can be read by anybody through ${open.join(', ')}`, {
     hint: 'make the bucket private, keep CDN from fetching this prefix from a private bucket, or use another bucket; then have the certificate issued anew with a new key, for this one may be known',
   })
