@@ -112,10 +112,31 @@ t.test('a CDN domain that fetches from the private bucket for anybody', together
 t.test('the same for a domain that auto finds', together(), async (t) => {
   const [world, edge] = await open(t)
   world.emulator.addCdnDomain(www, { origin: bucket, privateOrigin: true, https: true, certificate: material })
+  // One that is never served over HTTPS is not waited for.
+  world.emulator.addCdnDomain('old.example.com', { origin: bucket })
   const words = [...world.withLayout, '--cdn-domain', 'auto', ...looking(edge)]
   const run = await world.deploy(material, [...words, '--json'])
   ends(t, run, 3)
   t.match(stepError(resultOf(run)).message, / can be read by anybody through www\.example\.com$/)
+})
+
+t.test('a domain that is not served yet is no proof', together(), async (t) => {
+  const world = await openServedWorld(t)
+  world.emulator.addCdnDomain(www, { origin: bucket, privateOrigin: true })
+  const edge = await world.emulator.startEdge({ delayMs: 1500 })
+  const words = [...world.withLayout, '--cdn-domain', www, '--json']
+  const run = await world.deploy(material, [...words, '--verify', '--verify-timeout', '30', ...dialling(edge)])
+  ends(t, run, 3)
+  t.match(stepError(resultOf(run)), { code: 'LAYOUT_IS_PUBLIC', message: / through www\.example\.com$/ })
+
+  const late = await world.emulator.startEdge({ delayMs: 3_600_000 })
+  late.serve(www, 'nothing')
+  const briefly = ['--verify', '--verify-timeout', '0', ...dialling(late)]
+  const unknown = await world.deploy(material, [...words, ...briefly])
+  ends(t, unknown, 3)
+  t.same(resultOf(unknown).warnings, [
+    `${www} does not answer, so it is not known whether strangers can read oss://${bucket}/${prefix}latest/ through it`,
+  ])
 })
 
 t.test('a site that shows its start page whatever is asked', together(), async (t) => {
