@@ -4,7 +4,7 @@ import t from 'tap'
 import { bucket, proveSilence, resultOf, stepError } from '../deploy-world.js'
 import { serveNames, type Zone } from '../proof/name-server.js'
 import { ends } from '../sync/hook-call.js'
-import { dialling, mintWildcard, openServedWorld } from './served-world.js'
+import { dialling, mintBefore, mintWildcard, openServedWorld } from './served-world.js'
 
 t.jobs = 2
 /** A new one each time: tap keeps things of its own in it. */
@@ -15,7 +15,7 @@ const toCdn: Zone = { [host]: { cname: `${host}.w.kunlunaq.com` } }
 const toOss: Zone = { [host]: { cname: `${bucket}.oss-cn-hangzhou.aliyuncs.com` } }
 
 const material = await mintWildcard()
-const before = await mintWildcard()
+const before = await mintBefore()
 
 interface Case {
   readonly what: string

@@ -19,6 +19,7 @@ import {
   changesIn,
   countOf,
   dialling,
+  mintBefore,
   mintWildcard,
   openLines,
   openServedWorld,
@@ -34,7 +35,7 @@ const together = () => ({ buffered: true })
 const www = 'www.example.com'
 const api = 'api.example.com'
 const material = await mintWildcard()
-const before = await mintWildcard()
+const before = await mintBefore()
 
 /** One look, and one more at the end of a second. */
 const briefly = ['--verify-timeout', '1']

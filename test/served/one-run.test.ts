@@ -7,6 +7,7 @@ import {
   changesIn,
   countOf,
   dialling,
+  mintBefore,
   mintWildcard,
   openServedWorld,
   recordLines,
@@ -27,7 +28,7 @@ const wildcardHost = 'acme-oss-check.example.com'
 const hosts = [...cnames, 'www.example.com', 'cdn.example.com', wildcardHost, dcdn].sort()
 
 const material = await mintWildcard()
-const before = await mintWildcard()
+const before = await mintBefore()
 
 const furnish = (world: ServedWorld): void => {
   const { emulator } = world

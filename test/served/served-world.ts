@@ -5,6 +5,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import type { Test } from 'tap'
 import {
   bucket,
+  daysFromNow,
   deploymentsIn,
   type Material,
   mintMaterial,
@@ -55,10 +56,15 @@ export const placeOf = ({ address, port }: Pick<Edge, 'address' | 'port'>): stri
 export const dialling = (...edges: readonly Pick<Edge, 'address' | 'port'>[]): string[] =>
   edges.flatMap((edge) => ['--connect', placeOf(edge)])
 
+const issuerUrl = 'http://ca.example.com/intermediate.der'
+
 /** The certificate that a wildcard and its bare name stand in. */
 export const wildcardNames = ['example.com', '*.example.com'] as const
-export const mintWildcard = (): Promise<Material> =>
-  mintMaterial({ names: wildcardNames, issuerUrl: 'http://ca.example.com/intermediate.der' })
+export const mintWildcard = (): Promise<Material> => mintMaterial({ names: wildcardNames, issuerUrl })
+
+/** The one that it follows: in force, and older. */
+export const mintBefore = (): Promise<Material> =>
+  mintMaterial({ names: wildcardNames, issuerUrl, notBefore: daysFromNow(-60), notAfter: daysFromNow(30) })
 
 const changing = /:(Put|Post|Append|Copy|Set|Upload|Delete|Create|Modify|Add|Update|Start|Stop)/
 

@@ -7,7 +7,7 @@ import { bucket, daysFromNow, type Material, mintMaterial, prefix, proveSilence 
 import type { Edge } from '../emulator/edge/edge.js'
 import type { RunResult } from '../run-command.js'
 import { callHook, cloudDown, ends } from '../sync/hook-call.js'
-import { dialling, mintWildcard, openServedWorld, type ServedWorld, wildcardNames } from './served-world.js'
+import { dialling, mintBefore, mintWildcard, openServedWorld, type ServedWorld, wildcardNames } from './served-world.js'
 
 t.jobs = 2
 /** A new one each time: tap keeps things of its own in it. */
@@ -20,7 +20,7 @@ const layout = `oss ${bucket}/${prefix}`
 const cname = `oss-cname ${bucket}/${host}`
 
 const material = await mintWildcard()
-const before = await mintWildcard()
+const before = await mintBefore()
 const newer = await mintMaterial({
   names: wildcardNames,
   notBefore: new Date(material.notBefore.getTime() + 60_000),
@@ -264,7 +264,11 @@ t.test('without credentials, and with the cloud down', together(), async (t) => 
   const run = await world.run(['status', '--json'], { environment: none })
   ends(t, run, 0)
   const lines = foundIn(shapeOf(run))
-  t.equal(lines.filter((line) => /: unknown, no usable Alibaba Cloud credentials were found$/.test(line)).length, 4, lines.join('\n'))
+  t.equal(
+    lines.filter((line) => /: unknown, no usable Alibaba Cloud credentials were found$/.test(line)).length,
+    4,
+    lines.join('\n'),
+  )
   t.equal(lines.at(-1), wanted(world).at(-1), 'what needs none is looked at')
   t.equal(world.emulator.requests.length, from)
 
