@@ -1,6 +1,16 @@
 // A client's hook puts a certificate everywhere that variables name, which is all that some clients let one give.
 import t from 'tap'
-import { bucket, prefix, proveSilence, provesLayout, region, resultOf, type World } from '../deploy-world.js'
+import {
+  bucket,
+  daysFromNow,
+  mintMaterial,
+  prefix,
+  proveSilence,
+  provesLayout,
+  region,
+  resultOf,
+  type World,
+} from '../deploy-world.js'
 import { installCommand, installScript, runProgram } from '../hooks/hook-world.js'
 import { callHook, ends, pendingOf, provesSettled, resultsOf, sync, writeLineage } from '../sync/hook-call.js'
 import {
@@ -78,6 +88,27 @@ t.test('by variables alone', together(), async (t) => {
   ends(t, dry, 0)
   t.equal(stageLines(resultOf(dry).stages)[5], 'dcdn auto planned: find planned')
   t.match(resultOf(dry).stages[5]?.steps, [{ note: 'resolved when run' }])
+})
+
+t.test('pruning takes what is ours and has expired, and nothing else', together(), async (t) => {
+  const world = await openServedWorld(t)
+  const edge = await furnish(world)
+  const expired = await mintMaterial({ notAfter: daysFromNow(-2) })
+  const { cas } = world.emulator
+  const stays = [
+    cas.add({ ...before, name: 'acme-oss-in-force' }),
+    cas.add({ ...expired, name: 'bought-by-somebody' }),
+    cas.add({ ...expired, name: 'my-acme-oss-copy' }),
+  ]
+  const gone = [1, 2].map((i) => cas.add({ ...expired, name: `acme-oss-${i}` }))
+  const run = await callHook(world, material, { words: ['--json'], environment: variables(world, placeOf(edge)) })
+  ends(t, run, 0)
+  t.match(resultOf(run).stages.at(-1), {
+    status: 'changed',
+    steps: [{ id: 'upload' }, { id: 'prune', status: 'changed', note: 'deleted 2' }],
+  })
+  for (const { id, name } of stays) t.ok(cas.find(id), `${name} stays`)
+  for (const { id, name } of gone) t.notOk(cas.find(id), `${name} is gone`)
 })
 
 t.test('a flag replaces its variable, and a bad value keeps no certificate from being kept', together(), async (t) => {

@@ -146,6 +146,19 @@ for (const [what, certificate] of [
   })
 }
 
+t.test('auto binds the domain, too', together(), async (t) => {
+  const [world, edge] = await open(t, 0, before)
+  const words = through(world, edge).map((word, i, all) => (all[i - 1] === '--oss-cname' ? 'auto' : word))
+  const run = await world.deploy(material, [...words, '--json'])
+  ends(t, run, 0)
+  t.strictSame(stageLines(resultOf(run).stages), [
+    `${layout} changed: archive changed, latest changed`,
+    `oss-cname ${bucket}/auto changed: find unchanged, bind ${domain} changed`,
+  ])
+  provesOrder(t, world, edge)
+  await provesSettled(t, world, material)
+})
+
 t.test('with --verify the domain is proven, and strangers are refused', together(), async (t) => {
   const [world, edge] = await open(t, 1000)
   const look = ['--verify', '--verify-timeout', '30', '--connect', `${domain}=127.0.0.1:${edge.port}`]

@@ -3,6 +3,7 @@
 import t, { type Test } from 'tap'
 import {
   bucket,
+  day,
   daysFromNow,
   type Material,
   mintMaterial,
@@ -126,6 +127,70 @@ t.test('one of two addresses lags behind', together(), async (t) => {
   ends(t, run, 1)
   t.match(stepError(resultOf(run)).message, `${www} at ${placeOf(late)}: another certificate is served`)
   t.match(run.stderr, `${www}: 1 of 2 addresses serve it`)
+})
+
+t.test(
+  'asked for again without --verify, or for a newer certificate, it is waited for no more',
+  together(),
+  async (t) => {
+    const [world, edge] = await open(t)
+    edge.serve(www, before)
+    const words = [...world.withoutLayout, '--cdn-domain', www, ...dialling(edge)]
+    const verify = ['--verify', '--verify-timeout', '0', '--json']
+    ends(t, await world.deploy(material, [...words, ...verify]), 1)
+    ends(t, await world.deploy(material, words), 0)
+    await provesSettled(t, world, material)
+
+    ends(t, await world.deploy(material, [...words, ...verify]), 1)
+    const next = await mintMaterial({
+      names: ['example.com', '*.example.com'],
+      notBefore: new Date(material.notBefore.getTime() + 60_000),
+      notAfter: new Date(material.notAfter.getTime() + day),
+    })
+    edge.serve(www, undefined)
+    ends(t, await world.deploy(next, [...words, ...verify]), 0)
+    await provesSettled(t, world, material, next)
+    const from = edge.handshakes.length
+    ends(t, await sync(world, ['--now', ...dialling(edge)]), 0)
+    t.equal(edge.handshakes.length, from, 'nobody looks for the older one any more')
+  },
+)
+
+t.test('a newer certificate that somebody else has bound is as good', together(), async (t) => {
+  const [world, edge] = await open(t)
+  const next = await mintMaterial({
+    names: ['example.com', '*.example.com'],
+    notBefore: new Date(material.notBefore.getTime() + 60_000),
+    notAfter: new Date(material.notAfter.getTime() + day),
+  })
+  edge.serve(www, before)
+  const words = [...world.withoutLayout, '--cdn-domain', www, '--verify', '--verify-timeout', '0', ...dialling(edge)]
+  ends(t, await world.deploy(material, words), 1)
+  edge.serve(www, next)
+  const done = await sync(world, ['--now', '--json', ...dialling(edge)])
+  ends(t, done, 0)
+  t.match(resultsOf(done).results[0]?.stages[0]?.steps, [
+    { id: 'served', note: /^a newer one is served by 127\.0\.0\.1$/ },
+  ])
+})
+
+t.test('interrupted while it waits', together(), async (t) => {
+  const [world, edge] = await open(t)
+  edge.serve(www, before)
+  const words = [...world.withoutLayout, '--cdn-domain', www, '--verify', '--verify-timeout', '600', ...dialling(edge)]
+  const run = await world.deploy(material, [...words, '--json'], {
+    onStart: (child) =>
+      child.stderr?.on('data', (piece: Buffer) => {
+        if (String(piece).includes('0 of 1 addresses')) child.kill('SIGINT')
+      }),
+  })
+  t.not(run.code, 0)
+  t.equal(run.signal, null, 'it ends in order')
+  t.match(resultOf(run).stages[0]?.steps.at(-1), { id: 'served', status: 'failed', error: { code: 'INTERRUPTED' } })
+  t.equal(stepsIn(world.state), 'bind done, served failed')
+  edge.serve(www, undefined)
+  ends(t, await sync(world, ['--now', ...dialling(edge)]), 0)
+  await provesSettled(t, world, material)
 })
 
 t.test('without --verify it is done when it is bound', together(), async (t) => {
