@@ -78,7 +78,7 @@ const listen = ({ stdout, stderr }: RunResult): void => {
 
 // --- material ---
 
-const root = await mintAuthority()
+export const root: Authority = await mintAuthority()
 export const intermediate: Authority = await mintAuthority({ issuer: root })
 
 export interface Material {
@@ -108,6 +108,8 @@ export interface MaterialOptions {
   readonly chain?: string
   /** False: the name stands in the subject alone. */
   readonly san?: false
+  /** Where the issuer's certificate can be fetched, as leaves of public CAs say. */
+  readonly issuerUrl?: string
 }
 
 export const mintMaterial = async (options: MaterialOptions = {}): Promise<Material> => {
@@ -120,6 +122,7 @@ export const mintMaterial = async (options: MaterialOptions = {}): Promise<Mater
     ...(notBefore && { notBefore }),
     ...(notAfter && { notAfter }),
     ...(options.san === false && { san: false }),
+    ...(options.issuerUrl && { issuerUrl: options.issuerUrl }),
     names,
     key: privateKey,
   })

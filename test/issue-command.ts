@@ -19,6 +19,8 @@ export interface Workplace {
   readonly folder: string
   readonly state: string
   readonly emulator: Emulator
+  /** The credentials, as the command finds them. */
+  readonly environment: Readonly<Record<string, string>>
   /** The words for the bucket. */
   readonly toBucket: readonly string[]
   /** The words for a folder, which needs no cloud. */
@@ -73,6 +75,7 @@ export const openWorkplace = async (t: Test): Promise<Workplace> => {
     folder,
     state,
     emulator,
+    environment,
     toBucket: ['--bucket', bucket, '--region', 'cn-hangzhou', '--prefix', prefix, '--endpoint', emulator.url],
     toFolder: ['--directory', join(folder, 'out')],
     objects: () => [...emulator.objects(bucket).keys()].map((key) => key.slice(prefix.length)).sort(),

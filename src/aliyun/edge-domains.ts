@@ -111,7 +111,7 @@ export class EdgeDomains {
       domains.push(
         ...found.flatMap((one) => {
           const domain = textOf(one['DomainName'])?.toLowerCase()
-          const origins = contents(listOf(one, 'Sources', 'Source'))
+          const origins = contentsOf(listOf(one, 'Sources', 'Source'))
           return domain === undefined ? [] : [{ domain, https: isOn(one[domainIsOn]), origins }]
         }),
       )
@@ -160,7 +160,7 @@ export class EdgeDomains {
         ...listOf(answer, 'GetDomainDetailModel', 'SourceModels', 'SourceModel'),
         ...listOf(answer, 'DomainDetail', 'Sources', 'Source'),
       ]
-      return contents(sources)
+      return contentsOf(sources)
     } catch (error) {
       if (isForbidden(error)) return []
       throw error
@@ -176,7 +176,7 @@ export class EdgeDomains {
   }
 }
 
-const contents = (sources: readonly Json[]): string[] =>
+const contentsOf = (sources: readonly Json[]): string[] =>
   sources.flatMap(({ Content }) => textOf(Content)?.toLowerCase() ?? [])
 
 const isOn = (value: unknown): boolean => textOf(value)?.toLowerCase() === 'on'

@@ -51,7 +51,7 @@ export const askedTargets = (values: TargetValues): AskedTarget[] => {
   const { bucket, prefix, directory } = values
   const isLayout = bucket !== undefined && !values['no-layout']
   // One prefix for all that the configuration names would have them push each other out.
-  if (!isLayout) requireNone(values, ['prefix'])
+  if (bucket === undefined) requireNone(values, ['prefix'])
   const cnames = values['oss-cname'].map((one) => ossCname(one, bucket))
   const edges = [
     ...values['cdn-domain'].map((domain) => ({ kind: 'cdn', settings: { domain } })),
@@ -71,7 +71,7 @@ export const askedTargets = (values: TargetValues): AskedTarget[] => {
       hint: 'name the domains of the bucket, such as --oss-cname static.example.com, or leave it out',
     })
   }
-  const isAboutBuckets = isLayout || cnames.length > 0
+  const isAboutBuckets = bucket !== undefined || cnames.length > 0
   if (named.length > 0 && !isAboutBuckets) requireNone(values, aboutBuckets)
   if (values['enable-https'] && named.length > 0 && edges.length === 0) {
     throw new CertError('USAGE', '--enable-https is about CDN and DCDN domains, and none is given', {

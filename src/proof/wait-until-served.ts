@@ -39,7 +39,8 @@ export const waitUntilServed = async (host: string, options: WaitOptions): Promi
 const notServed = ({ host, port, addresses, problem }: HostProof): CertError => {
   const at = addresses.find(({ verdict }) => !verdict.served && verdict.problem === problem)
   const where = at === undefined ? `${host}:${port}` : `${host} at ${placeOf(at)}`
-  return new CertError('NOT_SERVED', `${where}: ${problem?.sentence ?? 'it is not served'}`, {
+  const browser = problem?.browser === undefined ? '' : ` (browsers show ${problem.browser})`
+  return new CertError('NOT_SERVED', `${where}: ${problem?.sentence ?? 'it is not served'}${browser}`, {
     passing: true,
     hint: problem === undefined ? undefined : `${problem.cause}: ${problem.hint}`,
   })

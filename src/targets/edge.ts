@@ -67,11 +67,14 @@ export const edgeTarget = (options: EdgeOptions): DeployTarget => {
     settings,
     serves: isAuto ? [] : [servedName(domain)],
     warmUp: () => domains.warmUp(1),
+    accelerates: (host) => isAuto || covers([servedName(domain)], host),
     opens: async (bucket, signal) => {
-      const origins = isAuto
-        ? (await domains.list(signal)).flatMap((one) => one.origins)
-        : await domains.origins(domain, signal)
-      return origins.some((origin) => origin.startsWith(`${bucket}.oss-`))
+      const isBehind = (origins: readonly string[]) => origins.some((origin) => origin.startsWith(`${bucket}.oss-`))
+      if (!isAuto) return isBehind(await domains.origins(domain, signal)) ? [hostToLookAt(domain)] : undefined
+      // Covered or not: what is read through one of them is read by anybody.
+      const open = (await domains.list(signal)).filter(({ origins }) => isBehind(origins))
+      if (open.length === 0) return undefined
+      return open.filter(({ https }) => https || options.enableHttps).map((one) => hostToLookAt(one.domain))
     },
     observe: (ids, signal) => observe(domains, isAuto ? placesOf(ids) : [domain], signal),
     hosts: (ids) => (isAuto ? placesOf(ids) : [domain]).map(hostToLookAt),
@@ -181,7 +184,9 @@ const bind = async (
       hint: whyUncovered(bundle.names, name),
     })
   }
-  const remarks = domain.startsWith('.') ? async () => [] : beginToFollow(domain, 'cdn', options.context)
+  const remarks = domain.startsWith('.')
+    ? async () => []
+    : beginToFollow(domain, 'cdn', circumstances.others, options.context)
   const standing = await domains.certificate(domain, signal)
   const leaf =
     standing?.https && standing.certificate !== undefined ? firstCertificate(standing.certificate) : undefined

@@ -1,5 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { BoundDomains } from '../aliyun/bound-domains.js'
-import { type Asked, lookAnonymously } from '../proof/anonymous-look.js'
+import { interrupted } from '../patience.js'
+import { type AnonymousLook, type Asked, lookAnonymously } from '../proof/anonymous-look.js'
+import type { ConnectTo } from '../proof/connect-to.js'
 import type { Looking } from './served.js'
 import type { DeployTarget } from './target.js'
 
@@ -14,8 +17,10 @@ export interface OpenOptions {
 }
 
 export interface Openness {
-  /** The hosts that show it to strangers. */
-  readonly through: readonly string[]
+  /** The hosts through which a stranger can read it. */
+  readonly open: readonly string[]
+  /** Those that this run has served, and that did not answer. */
+  readonly silent: readonly string[]
   /** Could it not be found out which domains are bound to the bucket? */
   readonly isPartial: boolean
 }
@@ -25,27 +30,60 @@ export interface Openness {
  * those that CDN fetches from it for. The object is a harmless one that lies beside the key.
  */
 export const openTo = async (key: string, options: OpenOptions, signal: AbortSignal): Promise<Openness> => {
-  const { own, context, domains } = options
-  const look = await domains.list(signal).catch(() => undefined)
-  const bound = look?.status === 'found' ? look.value.map(({ domain }) => domain) : []
-  const hosts = [...bound, ...(await openedHosts(options, signal))]
-  const asked = [own, ...hosts.map((host) => ({ origin: new URL(`https://${host}`) }))]
-  const distinct = [...new Map(asked.map((one) => [one.origin.host, one])).values()]
+  const { own, context } = options
+  const { bound, opened, isPartial } = await hostsOf(options, signal)
+  const connect = context.looking?.connect ?? []
+  // What --connect says is about hosts that are served, not about the bucket's own door.
+  const doors: readonly Door[] = [
+    { ...own, connect: [], isAwaited: false },
+    ...[...new Set([...opened, ...bound])].map((host) => ({
+      origin: new URL(`https://${host}`),
+      connect,
+      isAwaited: opened.includes(host),
+    })),
+  ]
   const path = `/${key.split('/').map(encodeURIComponent).join('/')}`
-  const looks = await Promise.all(
-    distinct.map((one) => lookAnonymously(one, path, context.looking?.connect ?? [], signal)),
-  )
-  // A site that shows its start page for whatever is asked gives nothing away.
-  const through = distinct.flatMap(({ origin: { host } }, i) =>
-    looks[i]?.status === 200 && /^---\narchive: /.test(looks[i]?.body ?? '') ? [host] : [],
-  )
-  return { through, isPartial: look?.status !== 'found' }
+  const end = performance.now() + (context.looking?.limit ?? 0)
+  const looks = await Promise.all(doors.map((door) => lookThrough(door, path, end, signal)))
+  const among = (isMeant: (look: AnonymousLook | undefined, door: Door) => boolean) =>
+    doors.flatMap((door, i) => (isMeant(looks[i], door) ? [door.origin.host] : []))
+  return {
+    // A site that shows its start page for whatever is asked gives nothing away.
+    open: among((look) => look?.status === 200 && /^---\narchive: /.test(look.body)),
+    silent: among((look, { isAwaited }) => look === undefined && isAwaited),
+    isPartial,
+  }
 }
 
-/** Those that other targets of the deployment serve the bucket under. */
-const openedHosts = async ({ bucket, others }: OpenOptions, signal: AbortSignal): Promise<string[]> => {
+interface Door extends Asked {
+  readonly connect: readonly ConnectTo[]
+  /** This run binds it, so it may not be there yet: one that is closed for now proves nothing. */
+  readonly isAwaited: boolean
+}
+
+// In ms.
+const pause = 1000
+
+const lookThrough = async (
+  door: Door,
+  path: string,
+  end: number,
+  signal: AbortSignal,
+): Promise<AnonymousLook | undefined> => {
+  for (;;) {
+    const look = await lookAnonymously(door, path, door.connect, signal)
+    if (look !== undefined || !door.isAwaited || performance.now() + pause > end) return look
+    await sleep(pause, undefined, { signal }).catch(() => {
+      throw interrupted()
+    })
+  }
+}
+
+const hostsOf = async ({ bucket, domains, others }: OpenOptions, signal: AbortSignal) => {
+  const look = await domains.list(signal).catch(() => undefined)
   const opened = await Promise.all(
-    others.map(async (other) => ((await other.opens?.(bucket, signal).catch(() => false)) ? other.serves : [])),
+    others.map(async (other) => (await other.opens?.(bucket, signal).catch(() => undefined)) ?? []),
   )
-  return opened.flat().filter((host) => !host.startsWith('*'))
+  const bound = look?.status === 'found' ? look.value.map(({ domain }) => domain) : []
+  return { bound, opened: opened.flat(), isPartial: look?.status !== 'found' }
 }

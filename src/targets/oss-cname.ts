@@ -49,7 +49,8 @@ export const ossCname = (options: OssCnameOptions): DeployTarget => {
     serves: isAuto ? [] : [domain],
     warmUp: () => domains.warmUp(1),
     binds: (other) => isAuto || other === domain,
-    opens: async (other) => other === bucket,
+    // Those that auto finds are found in the bucket's list of domains.
+    opens: async (other) => (other === bucket ? (isAuto ? [] : [domain]) : undefined),
     observe: async (ids, signal) => {
       const look = await domains.list(signal)
       if (look.status !== 'found') return { status: 'refused' }
@@ -136,7 +137,7 @@ class Binding {
   }
 
   async run(signal: AbortSignal, proof: string | undefined): Promise<Outcome> {
-    const remarks = beginToFollow(this.#domain, 'oss', this.#options.context)
+    const remarks = beginToFollow(this.#domain, 'oss', this.#circumstances.others, this.#options.context)
     const outcome = await this.#bind(signal, proof, true)
     return { ...outcome, warnings: [...(outcome.warnings ?? []), ...(await remarks())] }
   }

@@ -100,12 +100,15 @@ const observe = async ({ store, prefix, settings }: OssLayoutOptions, signal: Ab
 }
 
 /** @throws CertError LAYOUT_IS_PUBLIC */
-const requirePrivate = (place: string, { through, isPartial }: Openness): Outcome => {
-  if (through.length === 0) {
+const requirePrivate = (place: string, { open, silent, isPartial }: Openness): Outcome => {
+  const warnings = silent.map(
+    (host) => `${host} does not answer, so it is not known whether strangers can read ${place}latest/ through it`,
+  )
+  if (open.length === 0) {
     const unseen = isPartial ? '; domains that are bound to the bucket were not asked, since they cannot be listed' : ''
-    return { status: 'unchanged', note: `strangers are refused${unseen}` }
+    return { status: 'unchanged', note: `strangers are refused${unseen}`, warnings }
   }
-  throw new CertError('LAYOUT_IS_PUBLIC', `${place}latest/ can be read by anybody through ${through.join(', ')}`, {
+  throw new CertError('LAYOUT_IS_PUBLIC', `${place}latest/ can be read by anybody through ${open.join(', ')}`, {
     hint: 'make the bucket private, keep CDN from fetching this prefix from a private bucket, or use another bucket; then have the certificate issued anew with a new key, for this one may be known',
   })
 }
@@ -266,8 +269,8 @@ class LayoutWriter {
   async #openedBy(signal: AbortSignal): Promise<string | undefined> {
     const { store } = this.#options
     for (const other of this.#circumstances.others) {
-      const opens = await other.opens?.(bucketOf(store), signal).catch(() => false)
-      if (opens) return `${other.name} serves the objects of ${store.name}`
+      const hosts = await other.opens?.(bucketOf(store), signal).catch(() => undefined)
+      if (hosts !== undefined) return `${other.name} serves the objects of ${store.name}`
     }
     return undefined
   }

@@ -5,7 +5,7 @@ import { expectationOf } from '../proof/expectation.js'
 import type { AddressProof, HostProof } from '../proof/look.js'
 import { lookAt } from '../proof/look.js'
 import { waitUntilServed } from '../proof/wait-until-served.js'
-import type { Outcome, Step } from './target.js'
+import type { DeployTarget, Outcome, Step } from './target.js'
 
 /** How a run looks at what is served. */
 export interface Looking {
@@ -80,12 +80,13 @@ export const isServedNow = async (
 const patience = 1000
 
 /**
- * Begins to find out whether DNS of the host leads to where the certificate is hosted. The answer is a sentence for when
- * it does not; it is not waited for long.
+ * Begins to find out whether DNS of the host leads to where the certificate is hosted, by this target or by one of the
+ * others. The answer is a sentence for when it does not; it is not waited for long.
  */
 export const beginToFollow = (
   host: string,
   hostedOn: HostedOn,
+  others: readonly DeployTarget[],
   { looking = once }: LookingContext,
 ): (() => Promise<string[]>) => {
   if (connectsOf(host, looking.connect).length > 0) return async () => []
@@ -95,7 +96,10 @@ export const beginToFollow = (
     const timer = setTimeout(() => given.abort(), patience)
     const leadsTo = (await path)?.leadsTo
     clearTimeout(timer)
-    const why = leadsTo && whyUnseen(host, leadsTo, hostedOn)
+    const isThereToo = others.some((other) =>
+      leadsTo === 'cdn' ? other.accelerates?.(host) : leadsTo === 'oss' && other.binds?.(host),
+    )
+    const why = leadsTo && !isThereToo ? whyUnseen(host, leadsTo, hostedOn) : undefined
     return why === undefined ? [] : [`${why.cause}: ${why.hint}`]
   }
 }

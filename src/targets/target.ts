@@ -37,8 +37,13 @@ export interface DeployTarget {
   justBound?(): void
   /** Does it bind this domain to a bucket, or may it? */
   binds?(domain: string): boolean
-  /** Does it make a bucket's objects reachable under another name? False where that cannot be known. */
-  opens?(bucket: string, signal: AbortSignal): Promise<boolean>
+  /** Does it give a certificate to CDN or DCDN that answers for this domain, or may it? */
+  accelerates?(domain: string): boolean
+  /**
+   * The hosts under which it makes a bucket's objects reachable, as far as it can name them; undefined where it does
+   * not, or where that cannot be known.
+   */
+  opens?(bucket: string, signal: AbortSignal): Promise<readonly string[] | undefined>
 }
 
 /** What a target has to know of the world when it plans. */

@@ -267,3 +267,19 @@ export const clockAhead = (ms: number): string =>
       constructor(...words) { if (words.length === 0) super(Real.now() + ${ms}); else super(...words) }
       static now() { return Real.now() + ${ms} }
     }`)}`
+
+/** A preload for Node: the process kills itself before its n-th change of a file. */
+export const killBefore = (nth: number): string =>
+  `--import=data:text/javascript,${encodeURIComponent(`
+    import promises from 'node:fs/promises'
+    import { syncBuiltinESMExports } from 'node:module'
+    let count = 0
+    for (const name of ['mkdir', 'open', 'rename', 'unlink', 'link', 'symlink']) {
+      const real = promises[name]
+      promises[name] = (...words) => {
+        // Opened for reading only, nothing changes.
+        if ((name !== 'open' || words[1] !== 'r') && ++count === ${nth}) process.kill(process.pid, 'SIGKILL')
+        return real(...words)
+      }
+    }
+    syncBuiltinESMExports()`)}`

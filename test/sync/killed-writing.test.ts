@@ -18,6 +18,7 @@ import {
   cloudDown,
   ends,
   keysIn,
+  killBefore,
   latestWritten,
   mintSeries,
   provesArchivedOnce,
@@ -32,22 +33,6 @@ t.jobs = 2
 const together = () => ({ buffered: true })
 
 const material = await mintMaterial()
-
-/** A preload for Node: the process kills itself before its n-th change of a file. */
-const killBefore = (nth: number): string =>
-  `--import=data:text/javascript,${encodeURIComponent(`
-    import promises from 'node:fs/promises'
-    import { syncBuiltinESMExports } from 'node:module'
-    let count = 0
-    for (const name of ['mkdir', 'open', 'rename', 'unlink', 'link', 'symlink']) {
-      const real = promises[name]
-      promises[name] = (...words) => {
-        // Opened for reading only, nothing changes.
-        if ((name !== 'open' || words[1] !== 'r') && ++count === ${nth}) process.kill(process.pid, 'SIGKILL')
-        return real(...words)
-      }
-    }
-    syncBuiltinESMExports()`)}`
 
 /** Runs it once for every change it makes, killed there; ends when it makes no more. */
 const killedEverywhere = async (
