@@ -143,6 +143,9 @@ export const openBinding = async (t: Test, options: WorldOptions = {}): Promise<
   }
 }
 
+/** For `t.match`, which lets a list have more than its pattern: exactly these. */
+export const only = (...patterns: readonly unknown[]) => ({ ...patterns, length: patterns.length })
+
 /** The one JSON object that a command has printed. */
 export const lineOf = <T>({ stdout }: RunResult): T => JSON.parse(stdout) as T
 
@@ -168,7 +171,8 @@ export const readPut = ({ body }: RecordedRequest): Readonly<Record<string, stri
   )
 
 /** The form of a call of CDN, DCDN or the certificate service; nothing of it may have stood in the URL. */
-export const formOf = ({ parameters }: RecordedRequest): Readonly<Record<string, string>> => {
+export const formOf = (request: RecordedRequest | undefined): Readonly<Record<string, string>> => {
+  const { parameters = [] } = request ?? {}
   if (parameters.some(({ position }) => position !== 'body')) throw new Error('a parameter stood in the URL')
   return Object.fromEntries(parameters.map(({ name, value }) => [name, value]))
 }

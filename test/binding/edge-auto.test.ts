@@ -6,6 +6,7 @@ import {
   countOf,
   formOf,
   mint,
+  only,
   openBinding,
   pair,
   proveNoKeyLeaks,
@@ -44,18 +45,24 @@ for (const product of products) {
     t.same(setFor(world), wanted)
     t.same(stepsOf(result), ['find unchanged', ...wanted.map((one) => `bind ${one} changed`)].sort())
     t.equal(result.stages[0]?.steps[0]?.note, 'found 4')
-    t.match(result.warnings, [
-      new RegExp(
-        `^${upper}: 1 of the domains.* has HTTPS off and was left alone \\(plain\\.example\\.com\\); --enable-https.*billed`,
+    t.match(
+      result.warnings,
+      only(
+        new RegExp(
+          `^${upper}: 1 of the domains.* has HTTPS off and was left alone \\(plain\\.example\\.com\\); --enable-https.*billed`,
+        ),
       ),
-    ])
+    )
     t.equal(countOf(requests, list), 1)
     t.equal(product.store(world.emulator).domain('plain.example.com')?.https, false)
 
     const from = world.emulator.requests.length
     const enabled = await world.give(t, material, toAll(world, '--enable-https'))
     t.same(setFor(world, from), ['plain.example.com'], 'what is there already is left alone')
-    t.match(enabled.result.warnings, [/^HTTPS of the D?CDN domain plain\.example\.com was off and is on now.*billed$/])
+    t.match(
+      enabled.result.warnings,
+      only(/^HTTPS of the D?CDN domain plain\.example\.com was off and is on now.*billed$/),
+    )
     t.equal(product.store(world.emulator).domain('plain.example.com')?.certificate?.sha256, sha256Of(material))
   })
 
@@ -79,20 +86,23 @@ for (const product of products) {
       const world = await openBinding(t)
       for (const one of domains) product.add(world.emulator, one, { certificate: pair(older) })
       const { result } = await world.give(t, material, toAll(world))
-      t.match(result, { ok: true, stages: [{ status: 'skipped', steps: [{ id: 'find', status: 'skipped' }] }] })
-      t.match(result.warnings, [warning])
+      t.match(result, { ok: true, stages: only({ status: 'skipped', steps: only({ id: 'find', status: 'skipped' }) }) })
+      t.match(result.warnings, only(warning))
       t.same(result.pending, [])
       t.same(setFor(world), [])
-      t.match(await world.syncNow(t), { ok: true, results: [] })
+      t.match(await world.syncNow(t), { ok: true, results: only() })
     }
     const world = await openBinding(t)
     for (const one of ['a', 'b', 'c', 'd']) product.add(world.emulator, `${one}.example.com`)
     const { result } = await world.give(t, material, toAll(world))
-    t.match(result.warnings, [
-      new RegExp(
-        `^${upper}: 4 of the domains.* have HTTPS off and were left alone \\(a\\.example\\.com, b\\.\\S+, c\\.\\S+\\)`,
+    t.match(
+      result.warnings,
+      only(
+        new RegExp(
+          `^${upper}: 4 of the domains.* have HTTPS off and were left alone \\(a\\.example\\.com, b\\.\\S+, c\\.\\S+\\)`,
+        ),
       ),
-    ])
+    )
     t.equal(result.stages[0]?.status, 'skipped')
   })
 
@@ -103,10 +113,13 @@ for (const product of products) {
     const { result } = await world.give(t, material, toAll(world))
     t.same(setFor(world), ['last.example.com'])
     t.same(stepsOf(result), ['bind last.example.com changed', 'find unchanged'])
-    t.match(world.asked(list).map(formOf), [
-      { PageNumber: '1', PageSize: '500', DomainStatus: 'online' },
-      { PageNumber: '2', PageSize: '500', DomainStatus: 'online' },
-    ])
+    t.match(
+      world.asked(list).map(formOf),
+      only(
+        { PageNumber: '1', PageSize: '500', DomainStatus: 'online' },
+        { PageNumber: '2', PageSize: '500', DomainStatus: 'online' },
+      ),
+    )
   })
 
   t.test(`${name}: listing is not permitted`, async (t) => {
@@ -118,7 +131,7 @@ for (const product of products) {
       hint: new RegExp(`grant the RAM user ${list} on acs:${name}:\\*:\\*:domain/\\*`),
       vendor: { code: 'Forbidden.RAM' },
     })
-    t.match(result.pending, [{ step: 'find' }])
+    t.match(result.pending, only({ step: 'find' }))
     world.emulator.addKey({ ...world.key, deny: [] })
     const synced = await world.syncNow(t)
     t.same(stepsOf(synced.results[0] ?? { stages: [] }), ['bind www.example.com changed', 'find unchanged'])

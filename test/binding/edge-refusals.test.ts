@@ -7,6 +7,7 @@ import {
   formOf,
   lineOf,
   mint,
+  only,
   openBinding,
   pair,
   proveNoKeyLeaks,
@@ -123,11 +124,8 @@ for (const product of products) {
     t.match(result, {
       ok: false,
       error: null,
-      stages: [
-        { target: `${name} ${bad}`, status: 'failed' },
-        { target: `${name} ${good}`, status: 'changed' },
-      ],
-      pending: [{ target: `${name} ${bad}`, step: 'bind' }],
+      stages: only({ target: `${name} ${bad}`, status: 'failed' }, { target: `${name} ${good}`, status: 'changed' }),
+      pending: only({ target: `${name} ${bad}`, step: 'bind' }),
     })
     const refused = world.emulator.requests.find(({ answer }) => answer?.code === 'DomainInProtectedMode')
     t.ok(refused)
@@ -146,7 +144,7 @@ for (const product of products) {
     fault.remove()
     const from = world.emulator.requests.length
     const synced = await world.syncNow(t)
-    t.match(synced.results, [{ stages: [{ target: `${name} ${bad}`, status: 'changed' }], pending: [] }])
+    t.match(synced.results, only({ stages: only({ target: `${name} ${bad}`, status: 'changed' }), pending: only() }))
     t.same(setFor(world, from), [bad])
     t.equal(held(world, bad), sha256Of(material))
   })
@@ -162,22 +160,28 @@ for (const product of products) {
       stepsOf(result),
       ['find unchanged', ...all.map((one) => `bind ${one} ${one === bad ? 'failed' : 'changed'}`)].sort(),
     )
-    t.match(result.stages, [{ target: `${name} auto`, status: 'failed' }])
-    t.match(result.pending, [{ step: `bind ${bad}`, error: { vendor: { code: 'DomainInProtectedMode', requestId } } }])
+    t.match(result.stages, only({ target: `${name} auto`, status: 'failed' }))
+    t.match(
+      result.pending,
+      only({ step: `bind ${bad}`, error: { vendor: { code: 'DomainInProtectedMode', requestId } } }),
+    )
     t.equal(result.pending.length, 1)
     t.equal(countOf(requests, set), 5)
     for (const one of all) t.equal(held(world, one), sha256Of(one === bad ? older : material), one)
 
     const status = await world.run(['status', '--json'])
     t.equal(status.code, 1)
-    t.match(lineOf<SyncShape>(status).results, [
-      {
-        stages: [{ target: `${name} auto`, status: 'failed' }],
-        pending: [
-          { target: `${name} auto`, step: `bind ${bad}`, error: { vendor: { code: 'DomainInProtectedMode' } } },
-        ],
-      },
-    ])
+    t.match(
+      lineOf<SyncShape>(status).results,
+      only({
+        stages: only({ target: `${name} auto`, status: 'failed' }),
+        pending: only({
+          target: `${name} auto`,
+          step: `bind ${bad}`,
+          error: { vendor: { code: 'DomainInProtectedMode' } },
+        }),
+      }),
+    )
     const words = await world.run(['status'])
     t.match(words.stdout, new RegExp(`${name} auto: failed[\\s\\S]*it is in 4 of 5 places\\n +${bad}: another`))
 
@@ -212,7 +216,7 @@ for (const product of products) {
     world.emulator.fail({ action: look }, { html: 502 })
     const words = [...toDomain(world, host), ...world.toBucket, '--timeout', '2']
     const { result } = await world.give(t, material, words, { code: 3 })
-    t.match(result.stages, [{ status: 'changed' }, { status: 'failed' }])
+    t.match(result.stages, only({ status: 'changed' }, { status: 'failed' }))
     t.match(stepError(result), { code: 'CLOUD_UNAVAILABLE', vendor: { code: 'HTTP 502' } })
     t.equal(world.objects.size, 10)
   })

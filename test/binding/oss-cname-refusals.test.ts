@@ -4,6 +4,7 @@ import { bucket, everything, resultOf, stepError } from '../deploy-world.js'
 import {
   type BindingWorld,
   mint,
+  only,
   openBinding,
   pair,
   proveNoKeyLeaks,
@@ -38,7 +39,7 @@ t.test('a domain that is not bound yet', async (t) => {
     t.equal(name, `_dnsauth.${host}`)
     t.match(value, /^[0-9a-f]{32}$/)
     t.match(error.hint, /good until .* GMT.*acme-oss sync --now/)
-    t.match(world.asked('oss:PutCname').map(readPut), [{ PreviousCertId: undefined, Force: 'true' }])
+    t.match(world.asked('oss:PutCname').map(readPut), only({ PreviousCertId: undefined, Force: 'true' }))
 
     const early = await world.syncNow(t, 1)
     t.match(
@@ -48,9 +49,13 @@ t.test('a domain that is not bound yet', async (t) => {
     )
     world.emulator.publishTxt(name, value)
     const late = await world.syncNow(t)
-    t.match(late.results, [
-      { stages: [{ steps: [{ status: 'changed', note: `bound to ${bucket} as well` }] }], pending: [] },
-    ])
+    t.match(
+      late.results,
+      only({
+        stages: only({ steps: only({ status: 'changed', note: `bound to ${bucket} as well` }) }),
+        pending: only(),
+      }),
+    )
     t.equal(shown(world), sha256Of(material))
   })
 
@@ -200,10 +205,10 @@ t.test('auto', async (t) => {
       const world = await openBinding(t)
       for (const one of bound) world.emulator.bindCname(one, bucket, { certificate: pair(stranger) })
       const { result } = await world.give(t, material, toHost(world, 'auto'))
-      t.match(result, { ok: true, stages: [{ status: 'skipped', steps: [{ id: 'find' }] }], pending: [] })
-      t.match(result.warnings, [new RegExp(`none of the ${bound.length} domains of the bucket is covered`)])
+      t.match(result, { ok: true, stages: only({ status: 'skipped', steps: only({ id: 'find' }) }), pending: only() })
+      t.match(result.warnings, only(new RegExp(`none of the ${bound.length} domains of the bucket is covered`)))
       t.equal(world.asked('oss:PutCname').length, 0)
-      t.match(await world.syncNow(t), { ok: true, results: [] }, 'and nothing is left to do')
+      t.match(await world.syncNow(t), { ok: true, results: only() }, 'and nothing is left to do')
     }
   })
 

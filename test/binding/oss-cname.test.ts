@@ -7,6 +7,7 @@ import { keyPem } from '../mint.js'
 import {
   type BindingWorld,
   mint,
+  only,
   openBinding,
   pair,
   proveNoKeyLeaks,
@@ -38,11 +39,15 @@ t.test('a bound domain without a certificate', async (t) => {
     const given = await mint({ names, key: kind })
     const { result, requests } = await world.give(t, given, toHost(world))
     t.match(result, {
-      stages: [{ target: `oss-cname ${bucket}/${host}`, status: 'changed', steps: [{ id: 'bind', note: null }] }],
-      pending: [],
-      warnings: [],
+      stages: only({
+        target: `oss-cname ${bucket}/${host}`,
+        status: 'changed',
+        steps: only({ id: 'bind', note: null }),
+      }),
+      pending: only(),
+      warnings: only(),
     })
-    t.match(puts(world), [forced])
+    t.match(puts(world), only(forced))
     const traditional = keyPem(given.privateKey, kind === 'rsa2048' ? 'pkcs1' : 'sec1')
     t.ok(puts(world)[0]?.['PrivateKey'] === keepSecret(traditional), 'the key comes in its traditional encoding')
     t.ok(puts(world)[0]?.['Certificate'] === given.fullchain, 'leaf and chain')
@@ -50,7 +55,7 @@ t.test('a bound domain without a certificate', async (t) => {
     t.ok(requests.every(({ query }) => Object.keys(query).every((name) => ['cname', 'comp'].includes(name))))
 
     const again = await world.give(t, given, toHost(world))
-    t.match(again.result.stages, [{ status: 'unchanged', steps: [{ note: 'already there' }] }])
+    t.match(again.result.stages, only({ status: 'unchanged', steps: only({ note: 'already there' }) }))
     t.equal(puts(world).length, 1, 'nothing is sent for the second time')
   }
 })
@@ -60,7 +65,7 @@ t.test('an older certificate is replaced, if it is the one that was seen', async
   world.emulator.bindCname(host, bucket, { certificate: pair(older) })
   const before = boundId(world)
   await world.give(t, material, toHost(world))
-  t.match(puts(world), [{ Domain: host, PreviousCertId: before, Force: 'false' }])
+  t.match(puts(world), only({ Domain: host, PreviousCertId: before, Force: 'false' }))
   t.equal(shown(world), sha256Of(material))
   t.not(boundId(world), before)
 })
@@ -80,7 +85,7 @@ t.test('the same certificate is known', async (t) => {
     world.emulator.bindCname(host, bucket)
     await world.give(t, material, toHost(world))
     const { result } = await world.give(t, material, toHost(world))
-    t.match(result.stages, [{ status: 'unchanged', steps: [{ note: 'already there' }] }])
+    t.match(result.stages, only({ status: 'unchanged', steps: only({ note: 'already there' }) }))
     t.equal(puts(world).length, 1)
     t.equal(world.edge.handshakes.length, 0, 'nothing needs to be dialled')
   })
@@ -92,9 +97,9 @@ t.test('the same certificate is known', async (t) => {
     await world.give(t, material, toHost(world))
     rmSync(world.state, { recursive: true })
     const { result } = await world.give(t, material, toHost(world))
-    t.match(result.stages, [{ status: 'unchanged', steps: [{ note: 'already there' }] }])
+    t.match(result.stages, only({ status: 'unchanged', steps: only({ note: 'already there' }) }))
     t.equal(puts(world).length, 1)
-    t.match(world.edge.handshakes, [{ host, sha256: sha256Of(material) }])
+    t.match(world.edge.handshakes, only({ host, sha256: sha256Of(material) }))
   })
 
   t.test('by its SHA-256 as well', async (t) => {
@@ -116,7 +121,7 @@ t.test('another certificate of the same dates is not taken for ours', async (t) 
     const { result } = await world.give(t, material, toHost(world))
     t.equal(result.stages[0]?.status, 'changed')
     t.equal(shown(world), sha256Of(material))
-    t.match(world.edge.handshakes, [{ sha256: sha256Of(twin) }], 'it was looked at')
+    t.match(world.edge.handshakes, only({ sha256: sha256Of(twin) }), 'it was looked at')
   }
   const world = await openBinding(t)
   listStrangely(world)
@@ -141,7 +146,10 @@ t.test('an older one does not replace a newer one, unless it is told to', async 
   const world = await openBinding(t)
   world.emulator.bindCname(host, bucket, { certificate: pair(newer) })
   const { result } = await world.give(t, material, toHost(world))
-  t.match(result.stages, [{ status: 'unchanged', steps: [{ note: /a newer certificate is there.*--allow-older/ }] }])
+  t.match(
+    result.stages,
+    only({ status: 'unchanged', steps: only({ note: /a newer certificate is there.*--allow-older/ }) }),
+  )
   t.equal(puts(world).length, 0)
   t.equal(shown(world), sha256Of(newer))
   await world.give(t, material, [...toHost(world), '--allow-older'])
@@ -155,8 +163,8 @@ t.test('listing is not permitted', async (t) => {
   const world = await openBinding(t, { key: { deny: [{ action: 'oss:ListCname', resource: '*' }] } })
   world.emulator.bindCname(host, bucket, { certificate: pair(newer) })
   const { result } = await world.give(t, material, toHost(world))
-  t.match(result.stages, [{ status: 'changed', steps: [{ note: /without looking.*not permitted/ }] }])
-  t.match(puts(world), [forced])
+  t.match(result.stages, only({ status: 'changed', steps: only({ note: /without looking.*not permitted/ }) }))
+  t.match(puts(world), only(forced))
   t.equal(shown(world), sha256Of(material))
 })
 
@@ -171,7 +179,7 @@ t.test('a conflict', async (t) => {
       const before = boundId(world)
       world.emulator.fail({ action: 'oss:PutCname', nth: 1 }, conflict)
       await world.give(t, material, toHost(world))
-      t.match(puts(world), [{ PreviousCertId: before, Force: 'false' }, forced])
+      t.match(puts(world), only({ PreviousCertId: before, Force: 'false' }, forced))
       t.equal(shown(world), sha256Of(material))
     },
   )
@@ -184,7 +192,7 @@ t.test('a conflict', async (t) => {
     await until('the first PutCname', () => puts(world).length > 0)
     world.emulator.bindCname(host, bucket, { certificate: pair(newer) })
     const { result } = await giving
-    t.match(result.stages, [{ status: 'unchanged', steps: [{ note: /a newer certificate is there/ }] }])
+    t.match(result.stages, only({ status: 'unchanged', steps: only({ note: /a newer certificate is there/ }) }))
     t.equal(puts(world).length, 1)
     t.equal(world.asked('oss:PutCname')[0]?.answer?.code, conflict.code)
     t.equal(shown(world), sha256Of(newer))
