@@ -1,7 +1,7 @@
 // A certificate on one domain of CDN or DCDN: when it is written, how, and when it is left alone.
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { daysFromNow, keepSecret, until } from '../deploy-world.js'
+import { daysFromNow, keepSecret, stepError, until } from '../deploy-world.js'
 import { keyPem } from '../mint.js'
 import {
   type BindingWorld,
@@ -212,6 +212,15 @@ async function provesDuplicates(t: Test, product: EdgeProduct): Promise<void> {
     t.same(stepsOf((await giving).result), ['bind unchanged'], 'bound: that is what was wanted')
     t.equal(bound.asked(set).length, 1)
   }
+
+  const kept = await openBinding(t)
+  product.store(kept.emulator).refuseSameContent = true
+  product.add(kept.emulator, host, { certificate: pair(older) })
+  product.add(kept.emulator, 'other.example.com', { certificate: pair(material) })
+  const { result } = await kept.give(t, material, [flag, host, ...kept.toEdges], { code: 1 })
+  t.match(stepError(result), { vendor: { code: codes[0] }, hint: /under another name.*--via-cas/ })
+  await kept.give(t, material, [flag, host, '--via-cas', ...kept.toEdges])
+  t.equal(product.store(kept.emulator).domain(host)?.certificate?.sha256, sha256Of(material), 'and so it does')
 
   const taken = await openBinding(t)
   product.add(taken.emulator, host, { certificate: pair(older) })
