@@ -160,6 +160,16 @@ for (const product of products) {
   })
 }
 
+t.test('status looks at every domain, however many wait for their turn', async (t) => {
+  const world = await openBinding(t)
+  for (let i = 0; i < 40; i++) world.emulator.addCdnDomain(`n${i}.example.com`, { certificate: pair(material) })
+  await world.give(t, material, ['--cdn-domain', 'auto', ...world.toEdges])
+  // In one second only some of them have theirs.
+  const status = await world.run(['status', '--timeout', '1'])
+  t.equal(status.code, 0)
+  t.match(status.stdout, /it is in 40 of 40 places/)
+})
+
 t.test('--enable-https where there is nothing for it', async (t) => {
   const world = await openBinding(t)
   const { result } = await world.give(t, material, ['--enable-https', ...world.toBucket], { code: 2 })
