@@ -44,11 +44,11 @@ export const pair = ({ fullchain, key }: Material): PemPair => ({ fullchain, key
 const isKeyIn = (text: string): boolean =>
   [...keyLines].some((line) => text.includes(line) || text.includes(encodeURIComponent(line)))
 
-/** The files below a folder; of the state folder, all but the keys of what is still wanted. */
+/** The files below a folder, all but the keys of what is still wanted, and those of a layout that was asked for `here`. */
 const filesBelow = (folder: string): string[] =>
   readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map((name) => join(folder, name))
-    .filter((path) => statSync(path).isFile() && !/\/state\/deployments\/.+\/privkey\.pem$/.test(path))
+    .filter((path) => statSync(path).isFile() && !/\/(state\/deployments|here)\/.+\/privkey\.pem$/.test(path))
 
 /** The last test of a file. */
 export const proveNoKeyLeaks = async (t: Test): Promise<void> => {
