@@ -5,6 +5,8 @@ export interface PatienceOptions {
   /** The deadline of one request with all its retries, in ms. */
   readonly timeout: number
   readonly signal: AbortSignal
+  /** Waited for before each attempt; the deadline waits as well. */
+  readonly turn?: ((signal: AbortSignal) => Promise<void>) | undefined
   /** Told before each pause. */
   readonly onRetry?: ((error: CertError, pause: number) => void) | undefined
 }
@@ -25,11 +27,14 @@ const lookupsBeforeGivingUp = 3
  */
 export const patiently = async <T>(
   attempt: (signal: AbortSignal) => Promise<T>,
-  { timeout, signal, onRetry }: PatienceOptions,
+  { timeout, signal, turn, onRetry }: PatienceOptions,
 ): Promise<T> => {
-  const deadline = performance.now() + timeout
+  let deadline = performance.now() + timeout
   const longest = Math.min(longestAttempt, Math.max(shortestAttempt, timeout / 3))
   for (let tries = 1; ; tries++) {
+    const since = performance.now()
+    await turn?.(signal)
+    deadline += performance.now() - since
     const left = deadline - performance.now()
     try {
       return await withDeadline(Math.min(left, longest), signal, attempt)

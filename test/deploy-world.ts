@@ -259,6 +259,8 @@ export interface WorldRun extends Omit<RunOptions, 'environment'> {
   readonly environment?: Readonly<Record<string, string | undefined>>
   /** Without `--verbose`, which every other run has. */
   readonly terse?: boolean
+  /** In ms; then it is killed. */
+  readonly longest?: number
 }
 
 export interface World {
@@ -319,14 +321,14 @@ export const openWorld = async (t: Test, options: WorldOptions = {}): Promise<Wo
       writeFileSync(join(folder, name), content)
       return join(folder, name)
     },
-    run: async ([command = '', ...rest], { environment = {}, terse = false, ...more } = {}) => {
+    run: async ([command = '', ...rest], { environment = {}, terse = false, longest = longestRun, ...more } = {}) => {
       const words = [command, ...(terse ? [] : ['--verbose']), ...rest]
       const variables = Object.entries({ ...own, ...environment })
       const given = variables.filter((entry): entry is [string, string] => entry[1] !== undefined)
       let guard: NodeJS.Timeout | undefined
       const onStart = (child: ChildProcess): void => {
         // A command that never ends must not outlive the test.
-        guard = setTimeout(() => child.kill('SIGKILL'), longestRun)
+        guard = setTimeout(() => child.kill('SIGKILL'), longest)
         more.onStart?.(child)
       }
       const result = await runCommand(words, { folder, ...more, onStart, environment: Object.fromEntries(given) })

@@ -79,6 +79,9 @@ export type EdgeUpload =
 // The most that the products give at once.
 const pageSize = 500
 
+// One that was changed a moment ago is in service as well, and takes the next change some minutes later.
+const inService = ['online', 'configuring']
+
 /** The domains of CDN or DCDN, and their certificates. */
 export class EdgeDomains {
   readonly product: EdgeProduct
@@ -95,7 +98,7 @@ export class EdgeDomains {
     this.#client.warmUp(count)
   }
 
-  /** All domains that are online, page by page. @throws CertError */
+  /** All domains that are in service, page by page. @throws CertError */
   async list(signal: AbortSignal): Promise<EdgeDomain[]> {
     const { describeDomains, domainIsOn } = this.#dialect
     const attempted = this.#attempt('listing the domains of', describeDomains, '*')
@@ -103,7 +106,7 @@ export class EdgeDomains {
     for (let page = 1; ; page++) {
       const answer = await this.#client.call(
         describeDomains,
-        { PageNumber: page, PageSize: pageSize, DomainStatus: 'online' },
+        { PageNumber: page, PageSize: pageSize },
         attempted,
         signal,
       )
@@ -112,7 +115,8 @@ export class EdgeDomains {
         ...found.flatMap((one) => {
           const domain = textOf(one['DomainName'])?.toLowerCase()
           const origins = contentsOf(listOf(one, 'Sources', 'Source'))
-          return domain === undefined ? [] : [{ domain, https: isOn(one[domainIsOn]), origins }]
+          const isInService = inService.includes(textOf(one['DomainStatus'])?.toLowerCase() ?? '')
+          return domain === undefined || !isInService ? [] : [{ domain, https: isOn(one[domainIsOn]), origins }]
         }),
       )
       if (found.length === 0 || page * pageSize >= Number(answer['TotalCount'] ?? 0)) return domains

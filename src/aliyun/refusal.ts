@@ -106,12 +106,18 @@ const notOnline = () => 'the domain is stopped or still being checked: start it 
 const inherited = () =>
   'the cloud keeps this domain from being changed (protected or safe mode): look at it in the console, or ask its support'
 
+const duplicate = () =>
+  'the product has the certificate under another name, or another one under its name, and does not say which: --via-cas binds it by its id instead'
+
 const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
   Object.entries({
     AccessDenied: ({ action, resource }: Attempted) =>
       `grant the RAM user ${action} on ${resource} (RAM console, policy); acme-oss policy prints all that is needed; a bucket policy can deny it too`,
     AccessKeyIdAndSecurityTokenNotMatch: () =>
       'key and security token are of different sessions: set all three variables from the same answer',
+    CertNameAlreadyExists: duplicate,
+    'Certificate.Duplicated': duplicate,
+    'CertificateContent.Duplicated': duplicate,
     CdnServiceNotFound: () => 'CDN is not activated for this account: activate it in the console',
     'CertName.MissingParameter': () => 'this is a fault in acme-oss: report it with the request id',
     DcdnServiceNotFound: () => 'DCDN is not activated for this account: activate it in the console',

@@ -59,20 +59,20 @@ export class RpcClient {
 
   /** @throws CertError CLOUD_REFUSED, CLOUD_UNAVAILABLE, CREDENTIALS_MISSING, INTERRUPTED */
   async call(action: string, parameters: RpcParameters, attempted: Attempted, signal: AbortSignal): Promise<Json> {
-    const { credentials, timeout, trace } = this.#options
+    const { credentials, pace, timeout, trace } = this.#options
     const body = Buffer.from(form(parameters))
     // Asked outside of the retries: nothing is to be waited for where there are none.
     const found = await credentials()
     return await patiently((attemptSignal) => this.#callOnce({ action, body, attempted, found }, attemptSignal), {
       timeout,
       signal,
+      turn: (stop) => pace.turn(stop),
       onRetry: (error, pause) => trace?.(`${error.message}; trying again in ${Math.round(pause)} ms`),
     })
   }
 
   async #callOnce({ action, body, attempted, found }: Call, signal: AbortSignal): Promise<Json> {
-    const { endpoint, version, connections, now, pace, trace } = this.#options
-    await pace.turn(signal)
+    const { endpoint, version, connections, now, trace } = this.#options
     const headers = signRpc({ endpoint, action, version, body }, found, now())
     const start = performance.now()
     const answer = await connections

@@ -2,6 +2,7 @@ import { CertError, toCertError } from '../errors.js'
 import { withDeadline } from '../patience.js'
 import { type HostProof, lookAt } from '../proof/look.js'
 import { type DeploymentRecord, isOrWasWanted, proofOf, type TargetRecord } from '../state/deployment-record.js'
+import { placesOf } from '../targets/auto.js'
 import type { Looking } from '../targets/served.js'
 import type { DeployTarget, ObservedPlace, StandingCertificate, TargetSettings } from '../targets/target.js'
 
@@ -28,7 +29,7 @@ export interface MonitorOptions {
   readonly create: (kind: string, settings: TargetSettings) => DeployTarget
   /** Looks at what is served as well. */
   readonly looking: Looking | undefined
-  /** For one target, in ms. */
+  /** For one place, in ms. */
   readonly timeout: number
   readonly now: () => Date
   readonly signal: AbortSignal
@@ -87,7 +88,8 @@ const observed = async (
   { timeout, signal }: MonitorOptions,
 ): Promise<TargetStanding['there']> => {
   try {
-    const found = await withDeadline(timeout, signal, (limited) => target.observe(ids, limited))
+    const count = Math.max(1, placesOf(ids).length)
+    const found = await withDeadline(timeout * count, signal, (limited) => target.observe(ids, limited))
     if (found.status === 'refused') return { status: 'unknown', why: 'reading is not permitted' }
     const places = found.places.map((one) => {
       const proofs = ids.flatMap((id) => (id === 'bind' || id === `bind ${one.place}` ? [id] : []))

@@ -1,4 +1,4 @@
-import type { CertificateService } from '../aliyun/certificate-service.js'
+import type { CertificateService, UploadedCertificate } from '../aliyun/certificate-service.js'
 import type { CertificateBundle } from '../certificate/bundle.js'
 import { type Options, text, toggle } from '../config/option.js'
 import { toCertError } from '../errors.js'
@@ -58,7 +58,10 @@ const upload = async (
 const pruneExpired = async (service: CertificateService, now: () => Date, signal: AbortSignal): Promise<Outcome> => {
   const warnings: string[] = []
   let count = 0
-  for await (const { id, name, expires } of service.list('expired', signal)) {
+  const expired: UploadedCertificate[] = []
+  // All of them first: what is deleted moves what stands on later pages.
+  for await (const one of service.list('expired', signal)) expired.push(one)
+  for (const { id, name, expires } of expired) {
     if (!name.startsWith(ourPrefix) || expires === undefined || expires > now()) continue
     try {
       await service.remove(id, signal)

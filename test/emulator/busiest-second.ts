@@ -1,9 +1,10 @@
 import type { RecordedRequest } from './journal.js'
+import { wildcard } from './wildcard.js'
 
-/** The most requests for an action that fell into one second, wherever that second began. */
+/** The most requests for an action, which may have wildcards in it, that fell into one second, wherever that second began. */
 export const busiestSecond = (requests: readonly RecordedRequest[], action: string): number => {
   const times = requests
-    .filter((request) => request.action === action)
+    .filter((request) => wildcard(action, request.action ?? ''))
     .map(({ time }) => time.getTime())
     .toSorted((a, b) => a - b)
   let most = 0

@@ -274,6 +274,12 @@ t.test('a list, and unbinding', async (t) => {
   t.equal(xmlText('Type', certificate), 'CAS')
   t.equal(xmlText('CertId', certificate), '77-cn-hangzhou')
   t.equal(xmlText('Fingerprint', certificate), material.x509.fingerprint)
+  emulator.listFingerprints(({ fingerprint512 }) => fingerprint512)
+  t.equal(
+    xmlText('Fingerprint', await list()),
+    material.x509.fingerprint512,
+    'of another algorithm, where that is told',
+  )
   t.equal(xmlText('ValidStartDate', certificate), material.notBefore.toUTCString())
   t.equal(xmlText('ValidEndDate', certificate), material.notAfter.toUTCString())
   t.match(xmlText('CreationDate', certificate), / GMT$/)

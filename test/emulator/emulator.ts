@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto'
 import { type AccessKey, KeyRing } from './access-key.js'
 import { busiestSecond } from './busiest-second.js'
 import { casProduct } from './cas/product.js'
@@ -42,7 +43,7 @@ export interface Emulator {
   readonly port: number
   /** Every request received whole so far, in order. */
   readonly requests: readonly RecordedRequest[]
-  /** The most requests for an action (`cdn:SetCdnDomainSSLCertificate`) that came within any one second. */
+  /** The most requests for an action (`cdn:SetCdnDomainSSLCertificate`, `cdn:*`) that came within any one second. */
   busiestSecond(action: string): number
   /** TCP connections accepted so far. */
   readonly connections: number
@@ -61,6 +62,8 @@ export interface Emulator {
   ): StoredObject
   /** As if it had been so all along. A certificate with an identifier of CAS is put there too, unless it is there. */
   bindCname(host: string, bucket: string, options?: CnameOptions): void
+  /** From now on ListCname tells this of a certificate instead of its SHA-1. */
+  listFingerprints(of: (leaf: X509Certificate) => string): void
   /** What a domain is bound to at the moment. */
   cname(host: string): Cname | undefined
   /** A TXT record, for the proof that somebody owns a domain: `_dnsauth.<domain>`. */
@@ -146,6 +149,9 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
         modified: now(),
         certificate: certificate && placedCertificate(cas, certificate, now()),
       })
+    },
+    listFingerprints(of) {
+      directory.domains.fingerprintOf = of
     },
     cname: (host) => directory.domains.find(host),
     publishTxt: (name, value) => directory.domains.publishTxt(name, value),

@@ -315,6 +315,7 @@ t.test('flow control, and how busy a second was', async (t) => {
   t.equal(await burst(6), 3)
   t.equal(emulator.busiestSecond('cdn:DescribeCdnDomainDetail'), 7, 'refused ones count')
   t.equal(emulator.busiestSecond('cdn:DescribeUserDomains'), 0)
+  t.equal(emulator.busiestSecond('cdn:*'), 7, 'all of a product')
   emulator.cdn.callsPerSecond = { SetCdnDomainSSLCertificate: 1 }
   t.equal(await burst(9), 9, 'a limit may be for one operation alone')
 })

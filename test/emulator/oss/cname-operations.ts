@@ -1,7 +1,7 @@
 import { accountId } from '../account.js'
 import { element, type Xml, xmlDocument } from '../xml.js'
 import { checkHost, readCnameRequest } from './cname-request.js'
-import type { Cname, CnameCertificate, CnameToken } from './custom-domains.js'
+import type { Cname, CnameCertificate, CnameToken, CustomDomains } from './custom-domains.js'
 import type { Operation, Outcome } from './operation.js'
 import { putCname } from './put-cname.js'
 import { OssRefusal } from './refusal.js'
@@ -52,23 +52,23 @@ const getCnameToken: Operation = {
   },
 }
 
-const certificateElement = (certificate: CnameCertificate): Xml =>
+const certificateElement = (certificate: CnameCertificate, { fingerprintOf }: CustomDomains): Xml =>
   element('Certificate', [
     element('Type', certificate.type),
     element('CertId', certificate.certId),
     element('Status', 'Enabled'),
     element('CreationDate', certificate.created.toUTCString()),
-    element('Fingerprint', certificate.leaf.fingerprint),
+    element('Fingerprint', fingerprintOf(certificate.leaf)),
     element('ValidStartDate', new Date(certificate.leaf.validFrom).toUTCString()),
     element('ValidEndDate', new Date(certificate.leaf.validTo).toUTCString()),
   ])
 
-const cnameElement = ({ host, modified, certificate }: Cname): Xml =>
+const cnameElement = ({ host, modified, certificate }: Cname, domains: CustomDomains): Xml =>
   element('Cname', [
     element('Domain', host),
     element('LastModified', modified.toISOString()),
     element('Status', 'Enabled'),
-    certificate && certificateElement(certificate),
+    certificate && certificateElement(certificate, domains),
   ])
 
 const listCname: Operation = {
@@ -82,7 +82,7 @@ const listCname: Operation = {
       element('ListCnameResult', [
         element('Bucket', bucket.name),
         element('Owner', accountId),
-        ...domains.of(bucket.name).map(cnameElement),
+        ...domains.of(bucket.name).map((one) => cnameElement(one, domains)),
       ]),
     ),
 }

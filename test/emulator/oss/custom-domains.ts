@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomBytes, type X509Certificate } from 'node:crypto'
 import type { CasStore } from '../cas/store.js'
 import type { KeyPair } from '../key-pair.js'
 import { Timeline } from '../timeline.js'
@@ -33,6 +33,8 @@ const tokenLife = 72 * 3_600_000
 export class CustomDomains {
   /** Where certificates come from, and where uploads are kept. */
   readonly cas: CasStore
+  /** What the list gives as the fingerprint of a certificate: the documents do not say of which algorithm it is. */
+  fingerprintOf = (leaf: X509Certificate): string => leaf.fingerprint
   readonly #cnames = new Map<string, Timeline<Cname | undefined>>()
   readonly #tokens = new Map<string, CnameToken>()
   readonly #txt = new Map<string, Set<string>>()

@@ -1,0 +1,168 @@
+import t from 'tap'
+import {
+  type DeploymentRecord,
+  isDue,
+  isInTurn,
+  nextTry,
+  type Pending,
+  pendingOf,
+  proofOf,
+  type StepRecord,
+  upcomingOf,
+  withoutOtherWays,
+} from '../../src/state/deployment-record.js'
+
+const at = '2026-05-01T00:00:00.000Z'
+const now = new Date(at)
+const pending: StepRecord = { status: 'pending' }
+const done: StepRecord = { status: 'done', at }
+const failed: StepRecord = {
+  status: 'failed',
+  at,
+  tries: 1,
+  next: '2026-05-01T00:01:00.000Z',
+  error: { code: 'CLOUD_REFUSED', message: 'no' },
+}
+
+type Steps = Readonly<Record<string, StepRecord>>
+
+const recordOf = (targets: Readonly<Record<string, Steps>>, unresolved: DeploymentRecord['unresolved'] = null) =>
+  ({
+    schema: 1,
+    name: 'example.com',
+    names: ['example.com'],
+    notBefore: '2026-04-01T00:00:00.000Z',
+    notAfter: '2026-07-01T00:00:00.000Z',
+    serial: '01',
+    fingerprint: { sha1: 'a'.repeat(40), sha256: 'b'.repeat(64) },
+    archive: '2026-04-01_aaaaaaaa',
+    recordedAt: at,
+    unresolved,
+    targets: Object.fromEntries(
+      Object.entries(targets).map(([identity, steps]) => {
+        const [kind = '', ...place] = identity.split(' at ')[0]?.split(' ') ?? []
+        return [identity, { kind, name: `${kind} ${place.join(' ')}`, settings: {}, steps }]
+      }),
+    ),
+  }) satisfies DeploymentRecord
+
+const told = (all: readonly Pending[]): string[] => all.map(({ identity, step }) => `${identity}: ${step}`)
+
+t.test('whose turn it is', async (t) => {
+  t.same(
+    told(upcomingOf(recordOf({ 'oss b': { archive: failed, latest: pending }, 'cdn a': { bind: pending } }))),
+    ['oss b: archive', 'cdn a: bind'],
+    'of each target the first',
+  )
+  t.same(told(upcomingOf(recordOf({ 'oss b': { archive: done, latest: pending } }))), ['oss b: latest'])
+  t.same(
+    told(
+      upcomingOf(
+        recordOf({
+          'cdn auto': {
+            find: done,
+            'bind a.example.com': failed,
+            'served a.example.com': pending,
+            'bind b.example.com': done,
+            'served b.example.com': pending,
+            'bind c.example.com': pending,
+            'served c.example.com': pending,
+          },
+        }),
+      ),
+    ),
+    ['cdn auto: bind a.example.com', 'cdn auto: served b.example.com', 'cdn auto: bind c.example.com'],
+    'of each place that was found the first',
+  )
+  t.same(told(upcomingOf(recordOf({ 'cdn auto': { find: failed } }))), ['cdn auto: find'])
+  t.same(told(upcomingOf(recordOf({ 'cdn a': { bind: done } }))), [])
+  for (const status of ['superseded', 'forgotten', 'expired'] as const) {
+    const closed = status === 'superseded' ? { status, at, by: 'c' } : { status, at }
+    t.same(told(upcomingOf(recordOf({ 'cdn a': { bind: closed } }))), [], status)
+  }
+  const { status: _, ...failure } = failed
+  t.same(told(upcomingOf(recordOf({ 'oss b': { latest: pending } }, failure))), [
+    'oss b: latest',
+    'undefined: undefined',
+  ])
+})
+
+t.test('what follows what', async (t) => {
+  const one = (identity: string | undefined, step: string | undefined): Pending => ({
+    target: identity,
+    identity,
+    step,
+    next: undefined,
+    error: undefined,
+  })
+  t.ok(isInTurn(one('oss b', 'archive'), one('oss b', 'latest')))
+  t.notOk(isInTurn(one('oss b', 'archive'), one('oss c', 'latest')), 'of two targets')
+  t.ok(isInTurn(one('cdn auto', 'bind a.example.com'), one('cdn auto', 'served a.example.com')))
+  t.notOk(isInTurn(one('cdn auto', 'bind a.example.com'), one('cdn auto', 'bind b.example.com')), 'of two places')
+  t.notOk(isInTurn(one('cdn auto', 'find'), one('cdn auto', 'bind a.example.com')))
+  t.ok(isInTurn(one('cdn auto', 'bind .example.com'), one('cdn auto', 'served .example.com')))
+  t.notOk(isInTurn(one('cdn auto', 'bind .example.com'), one('cdn auto', 'bind a.example.com')))
+})
+
+t.test('where a place is reached another way now', async (t) => {
+  const record = recordOf({
+    'cdn a.example.com at https://cdn.aliyuncs.com': { bind: failed, served: pending },
+    'cdn a.example.com at http://127.0.0.1:1': { bind: done, served: pending },
+    'cdn b.example.com at https://cdn.aliyuncs.com': { bind: pending },
+    'dcdn a.example.com at https://dcdn.aliyuncs.com': { bind: pending },
+  })
+  const wanted = [{ identity: 'cdn a.example.com at http://127.0.0.1:1', name: 'cdn a.example.com' }]
+  const left = withoutOtherWays(record, wanted, now)
+  t.same(told(pendingOf(left)), [
+    'cdn a.example.com at http://127.0.0.1:1: served',
+    'cdn b.example.com at https://cdn.aliyuncs.com: bind',
+    'dcdn a.example.com at https://dcdn.aliyuncs.com: bind',
+  ])
+  const closed = { status: 'superseded', at, by: 'b'.repeat(12) }
+  t.same(left.targets['cdn a.example.com at https://cdn.aliyuncs.com']?.steps, { bind: closed, served: closed })
+  t.same(
+    left.targets['cdn a.example.com at http://127.0.0.1:1'],
+    record.targets['cdn a.example.com at http://127.0.0.1:1'],
+  )
+  t.same(withoutOtherWays(record, [], now), record, 'nothing wanted takes nothing away')
+  t.same(record.targets['cdn a.example.com at https://cdn.aliyuncs.com']?.steps, { bind: failed, served: pending })
+})
+
+t.test('what was done is proven by what the place gave', async (t) => {
+  const proven = { ...done, proof: '12345-cn-hangzhou' }
+  const record = recordOf({
+    'oss-cname b/a': { bind: proven },
+    'oss-cname b/c': { bind: { ...failed, proof: '6-cn-hangzhou' }, served: pending },
+    'oss-cname b/d': { bind: { status: 'superseded', at, by: 'c' } },
+  })
+  t.equal(proofOf(record, 'oss-cname b/a', 'bind'), '12345-cn-hangzhou')
+  t.equal(proofOf(record, 'oss-cname b/c', 'bind'), '6-cn-hangzhou', 'it may still be there')
+  for (const [identity, step] of [
+    ['oss-cname b/c', 'served'],
+    ['oss-cname b/d', 'bind'],
+    ['oss-cname b/a', 'archive'],
+    ['oss-cname b/x', 'bind'],
+  ] as const) {
+    t.equal(proofOf(record, identity, step), undefined, `${identity}: ${step}`)
+  }
+  t.equal(proofOf(undefined, 'oss-cname b/a', 'bind'), undefined)
+  const strange = { bind: { ...done, proof: 7 } } as unknown as Steps
+  t.equal(proofOf(recordOf({ 'oss-cname b/a': strange }), 'oss-cname b/a', 'bind'), undefined, 'another hand wrote it')
+})
+
+t.test('when it is tried again', async (t) => {
+  const minutes = (tries: number, passing: boolean): number =>
+    (nextTry(tries, passing, now).getTime() - now.getTime()) / 60_000
+  t.same(
+    [1, 2, 3, 4, 8, 9, 10, 100].map((tries) => minutes(tries, true)),
+    [1, 2, 4, 8, 128, 256, 360, 360],
+  )
+  t.same(
+    [1, 2, 50].map((tries) => minutes(tries, false)),
+    [1440, 1440, 1440],
+  )
+  const due = (ms: number): boolean => isDue({ next: new Date(now.getTime() + ms).toISOString() }, now)
+  t.ok(isDue({ next: undefined }, now))
+  t.ok(due(0) && due(-1) && !due(1) && !due(24 * 3_600_000))
+  t.ok(due(24 * 3_600_000 + 1), 'further off than any pause: the clock was wrong')
+})
