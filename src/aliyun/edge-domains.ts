@@ -87,6 +87,7 @@ export class EdgeDomains {
   readonly product: EdgeProduct
   readonly #client: RpcClient
   readonly #dialect: Dialect
+  readonly #busy = new Map<string, Promise<unknown>>()
 
   constructor(product: EdgeProduct, client: RpcClient) {
     this.product = product
@@ -96,6 +97,13 @@ export class EdgeDomains {
 
   warmUp(count: number): void {
     this.#client.warmUp(count)
+  }
+
+  /** Work on one domain after other work on it: it may have been named, and found as well. */
+  async alone<T>(domain: string, work: () => Promise<T>): Promise<T> {
+    const turn = (this.#busy.get(domain) ?? Promise.resolve()).catch(() => undefined).then(work)
+    this.#busy.set(domain, turn)
+    return await turn
   }
 
   /** All domains that are in service, page by page. @throws CertError */
@@ -115,7 +123,7 @@ export class EdgeDomains {
         ...found.flatMap((one) => {
           const domain = textOf(one['DomainName'])?.toLowerCase()
           const origins = contentsOf(listOf(one, 'Sources', 'Source'))
-          const isInService = inService.includes(textOf(one['DomainStatus'])?.toLowerCase() ?? '')
+          const isInService = inService.includes(textOf(one['DomainStatus'])?.toLowerCase() ?? 'online')
           return domain === undefined || !isInService ? [] : [{ domain, https: isOn(one[domainIsOn]), origins }]
         }),
       )

@@ -96,7 +96,7 @@ const observed = async (
       return compare(
         record,
         one,
-        proofs.map((id) => proofOf(record, identity, id)),
+        proofs.map((id) => proofOf(record, identity, id)?.split(' ')[0]),
       )
     })
     return { status: 'known', places }

@@ -76,6 +76,19 @@ export const isServedNow = async (
   return addresses.length > 0 && addresses.every(({ certificate }) => certificate?.sha256 === bundle.fingerprint.sha256)
 }
 
+/** Does the host serve this certificate without the intermediates that belong to it? */
+export const sendsBrokenChain = async (
+  host: string,
+  bundle: CertificateBundle,
+  { now, looking = once }: LookingContext,
+  signal: AbortSignal,
+): Promise<boolean> => {
+  const { connect, nameServer } = looking
+  const expectation = expectationOf(bundle)
+  const { addresses } = await lookAt(host, { expectation, connect, nameServer, timeout: 5000, now, signal })
+  return addresses.some(({ verdict }) => !verdict.served && verdict.problem.kind === 'chain-incomplete')
+}
+
 // For what is only a remark, in ms.
 const patience = 1000
 

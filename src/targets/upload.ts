@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { CasCertificate, CertificateService } from '../aliyun/certificate-service.js'
 import { type CertificateBundle, fullchain } from '../certificate/bundle.js'
+import { readPem } from '../certificate/pem.js'
 import { toTraditional } from '../certificate/private-key.js'
 import type { Secret } from '../secret.js'
 
@@ -39,6 +40,22 @@ export const edgeName = ({ name, fingerprint }: CertificateBundle, domain: strin
   const sum = createHash('sha256').update(domain).digest('hex').slice(0, 6)
   const parts = [slug, fingerprint.sha256.slice(0, 12), sum, again === 0 ? '' : String(again + 1)]
   return `${ourPrefix}${parts.filter((part) => part !== '').join('-')}`
+}
+
+/** Every name that a certificate may have there. */
+export const edgeNames = (bundle: CertificateBundle, domain: string): string[] => [
+  ...[0, 1, 2].map((again) => edgeName(bundle, domain, again)),
+  casName(bundle),
+]
+
+/** The certificates in a PEM text, each by its SHA-256; none where it cannot be read. */
+export const chainOf = (pem: string): string[] => {
+  try {
+    const blocks = readPem(pem, (label) => label === 'CERTIFICATE')
+    return blocks.map(({ der }) => createHash('sha256').update(der).digest('hex'))
+  } catch {
+    return []
+  }
 }
 
 /** What it is called in the certificate service: the same however often it is uploaded. */

@@ -1,0 +1,122 @@
+import type { CertificateService } from '../aliyun/certificate-service.js'
+import { type EdgeCertificate, type EdgeDomains, type EdgeUpload, isDuplicate } from '../aliyun/edge-domains.js'
+import { type CertificateBundle, fullchain } from '../certificate/bundle.js'
+import { covers, whyUncovered } from '../certificate/names.js'
+import { firstCertificate } from '../certificate/x509.js'
+import { CertError } from '../errors.js'
+import { patiently } from '../patience.js'
+import { hostToLookAt, servedName } from './edge-host.js'
+import { newerThan } from './newer.js'
+import { beginToFollow, type LookingContext, sendsBrokenChain } from './served.js'
+import type { Circumstances, Outcome } from './target.js'
+import { chainOf, edgeName, edgeNames, handedOver, keepInService } from './upload.js'
+
+export interface EdgeBindingOptions {
+  readonly domains: EdgeDomains
+  /** Where certificates are put first, to be bound by their id. */
+  readonly service: CertificateService | undefined
+  readonly allowOlder: boolean
+  readonly verify: boolean
+  /** How long to wait for the product to show what it was given, in ms. */
+  readonly timeout: number
+  readonly context: LookingContext
+}
+
+export interface EdgeBinding {
+  readonly bundle: CertificateBundle
+  readonly circumstances: Circumstances
+  readonly domain: string
+  readonly signal: AbortSignal
+}
+
+/** Gives a certificate to one domain of CDN or DCDN, unless it has that one or a newer one. */
+export const bindToEdge = async (options: EdgeBindingOptions, binding: EdgeBinding): Promise<Outcome> => {
+  const { domains, service, allowOlder, context } = options
+  const { bundle, circumstances, domain, signal } = binding
+  requireCovered(bundle, domain)
+  const remarks = domain.startsWith('.') ? async () => [] : beginToFollow(domain, 'cdn', circumstances.others, context)
+  const standing = await domains.certificate(domain, signal)
+  if (isShown(standing, binding) && !(await isToBeMended(standing, options, binding))) {
+    return { status: 'unchanged', note: 'already there', warnings: await remarks() }
+  }
+  const newer = allowOlder ? undefined : newerThan(bundle, [leafOf(standing), circumstances.newest])
+  if (newer !== undefined) return { status: 'unchanged', note: newer, warnings: await remarks() }
+  const kept = service && (await keepInService(service, bundle, signal))
+  const upload = (again: number): EdgeUpload =>
+    kept === undefined
+      ? { name: edgeName(bundle, domain, again), ...handedOver(bundle) }
+      : { name: kept.name, id: kept.id, region: kept.region }
+  const status = await setUnderAFreeName(options, binding, upload)
+  if (standing === undefined) {
+    const note = 'written without looking, since reading is not permitted'
+    return { status, note, warnings: await remarks() }
+  }
+  await waitUntilShown(options, binding)
+  const product = domains.product.toUpperCase()
+  const billed = `HTTPS of the ${product} domain ${domain} was off and is on now: HTTPS requests are billed`
+  return { status, warnings: [...(standing.https ? [] : [billed]), ...(await remarks())] }
+}
+
+/** A domain that was found by an earlier run is asked for again. @throws CertError NAME_NOT_COVERED */
+const requireCovered = ({ names }: CertificateBundle, domain: string): void => {
+  const name = servedName(domain)
+  if (covers(names, name)) return
+  throw new CertError('NAME_NOT_COVERED', `the certificate does not cover ${name}`, { hint: whyUncovered(names, name) })
+}
+
+const leafOf = (standing: EdgeCertificate | undefined) =>
+  standing?.https && standing.certificate !== undefined ? firstCertificate(standing.certificate) : undefined
+
+/** By what it is; where the product keeps that to itself, by the name that only this one is given. */
+const isShown = (standing: EdgeCertificate | undefined, { bundle, domain }: EdgeBinding): boolean => {
+  if (standing === undefined || !standing.https) return false
+  const leaf = leafOf(standing)
+  if (leaf !== undefined) return leaf.fingerprint.sha256 === bundle.fingerprint.sha256
+  return standing.name !== undefined && edgeNames(bundle, domain).includes(standing.name)
+}
+
+/** The right certificate with the wrong intermediates: shown by the product, or, where it shows none, by the edge. */
+const isToBeMended = async (
+  standing: EdgeCertificate | undefined,
+  { verify, context }: EdgeBindingOptions,
+  { bundle, domain, signal }: EdgeBinding,
+): Promise<boolean> => {
+  const shown = chainOf(standing?.certificate ?? '')
+  if (shown.length > 1) return !chainOf(fullchain(bundle)).every((one) => shown.includes(one))
+  return verify && (await sendsBrokenChain(hostToLookAt(domain), bundle, context, signal))
+}
+
+// A name is taken where an upload of it was lost half-way, which hardly happens twice.
+const mostNames = 3
+
+/** A name that is taken may be taken by this very certificate: what is bound tells. */
+const setUnderAFreeName = async (
+  { domains }: EdgeBindingOptions,
+  binding: EdgeBinding,
+  upload: (again: number) => EdgeUpload,
+): Promise<'changed' | 'unchanged'> => {
+  const { domain, signal } = binding
+  for (let again = 0; ; again++) {
+    try {
+      await domains.setCertificate(domain, upload(again), signal)
+      return 'changed'
+    } catch (error) {
+      if (!isDuplicate(error)) throw error
+      if (isShown(await domains.certificate(domain, signal), binding)) return 'unchanged'
+      if (again + 1 >= mostNames) throw error
+    }
+  }
+}
+
+/** What was taken is shown a moment later. */
+const waitUntilShown = ({ domains, timeout }: EdgeBindingOptions, binding: EdgeBinding): Promise<void> => {
+  const { domain, signal } = binding
+  const look = async (): Promise<void> => {
+    if (isShown(await domains.certificate(domain, signal), binding)) return
+    throw new CertError('CLOUD_UNAVAILABLE', `the certificate of ${domain} was taken, and is not shown yet`, {
+      passing: true,
+      hint: 'it may take some minutes; acme-oss sync looks again',
+    })
+  }
+  return patiently(look, { timeout, signal })
+}
