@@ -92,7 +92,7 @@ const provesUntouched = (t: Test, { emulator, state }: ServedWorld): void => {
   t.same(files, [], 'the state folder is empty')
 }
 
-for (const { what, material, words, target, name, hint } of cases) {
+cases.forEach(({ what, material, words, target, name, hint }, i) => {
   t.test(what, together(), async (t) => {
     const world = await open(t)
     const all = [...world.withLayout, ...words]
@@ -102,7 +102,7 @@ for (const { what, material, words, target, name, hint } of cases) {
       hint,
       vendor: null,
     }
-    for (const more of [[], ['--dry-run'], ['--verify']]) {
+    for (const more of i % 3 === 0 ? [[], ['--dry-run'], ['--verify']] : [['--verify']]) {
       const run = await world.deploy(material, [...all, ...more, '--json'])
       ends(t, run, 2)
       t.strictSame(resultOf(run).error, error)
@@ -120,6 +120,8 @@ for (const { what, material, words, target, name, hint } of cases) {
     t.match(resultOf(hook).pending, [{ target: null, step: null, error }])
     t.same(world.emulator.requests, [], 'nothing was asked for')
     t.equal(keysIn(world.state).length, 1, 'what was handed over is kept')
+    // What becomes of it is the same for all.
+    if (i % 3 > 0) return
     const status = await statusOf(t, world)
     t.match(pendingOf(status), [{ target: null, step: null, error }])
     t.match((await world.run(['status'], { terse: true })).stdout, 'nobody knows yet where it is to go')
@@ -135,7 +137,7 @@ for (const { what, material, words, target, name, hint } of cases) {
     )
     await provesSettled(t, world, material)
   })
-}
+})
 
 t.test('auto takes what is covered, and leaves the rest alone', together(), async (t) => {
   const world = await open(t)

@@ -117,7 +117,8 @@ for (const viaCas of [false, true]) {
     t.equal(countOf(emulator.requests, 'cdn:SetCdnDomainSSLCertificate'), 3)
     t.equal(countOf(emulator.requests, 'dcdn:SetDcdnDomainSSLCertificate'), 1)
     t.equal(emulator.cas.certificates.filter(({ name }) => name.startsWith('acme-oss-')).length, viaCas ? 1 : 0)
-    t.equal(countOf(emulator.requests, 'yundun-cert:UploadUserCertificate'), viaCas ? 1 : 0, 'uploaded once')
+    const uploads = emulator.requests.filter(({ action }) => action === 'yundun-cert:UploadUserCertificate')
+    t.equal(uploads.length, viaCas ? 1 : 0, 'uploaded once, and nobody else tries')
     t.equal(changesIn(emulator.requests).length, viaCas ? 17 : 16, 'ten objects, six domains, nothing twice')
     await provesSettled(t, world, material)
 

@@ -1,5 +1,6 @@
 // `status`: what each place holds, measured by what is wanted there; what is served; and what it exits with.
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
@@ -238,6 +239,25 @@ t.test('somebody binds another certificate by hand', together(), async (t) => {
 
   ends(t, await world.deploy(material, everywhere(world)), 0)
   t.equal((await status(world)).ok, true, 'deployed again, it is well')
+})
+
+t.test('one place is enough to be told', together(), async (t) => {
+  for (const spoil of [
+    ({ emulator }: ServedWorld) => emulator.addDcdnDomain(api, {}),
+    ({ emulator }: ServedWorld) => emulator.addCdnDomain('.example.com', { certificate: before, https: false }),
+    ({ emulator }: ServedWorld) => emulator.bindCname(host, bucket),
+    ({ emulator }: ServedWorld) => emulator.bindCname(host, bucket, { certificate: before }),
+    ({ emulator }: ServedWorld) => emulator.putObject(bucket, `${prefix}latest/cert.pem`, 'no certificate'),
+    (world: ServedWorld) => rmSync(world.path('tls/latest')),
+  ]) {
+    const [world] = await open(t)
+    ends(t, await world.run(['status']), 0)
+    spoil(world)
+    const found = await status(world)
+    t.equal(found.ok, false, String(spoil))
+    t.equal(foundIn(found).filter((line) => /(other|none)(,|$)/.test(line)).length, 1)
+    ends(t, await world.run(['status', '--no-look']), 0)
+  }
 })
 
 t.test('a newer one is there', together(), async (t) => {
