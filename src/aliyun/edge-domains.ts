@@ -196,3 +196,6 @@ const isOn = (value: unknown): boolean => textOf(value)?.toLowerCase() === 'on'
 /** Does the product hold this certificate, or another one of this name, already? */
 export const isDuplicate = (error: unknown): boolean =>
   ['certificate.duplicated', 'certnamealreadyexists', 'certificatecontent.duplicated'].includes(vendorCode(error))
+
+/** Is there no such domain in the account? */
+export const isGone = (error: unknown): boolean => vendorCode(error) === 'invaliddomain.notfound'

@@ -26,6 +26,8 @@ export interface EdgeBinding {
   readonly bundle: CertificateBundle
   readonly circumstances: Circumstances
   readonly domain: string
+  /** What an earlier run of this very certificate left: it was given to the domain under this name. */
+  readonly proof: string | undefined
   readonly signal: AbortSignal
 }
 
@@ -37,7 +39,7 @@ export const bindToEdge = async (options: EdgeBindingOptions, binding: EdgeBindi
   const remarks = domain.startsWith('.') ? async () => [] : beginToFollow(domain, 'cdn', circumstances.others, context)
   const standing = await domains.certificate(domain, signal)
   if (isShown(standing, binding) && !(await isToBeMended(standing, options, binding))) {
-    return { status: 'unchanged', note: 'already there', warnings: await remarks() }
+    return { status: 'unchanged', note: 'already there', proof: standing?.name, warnings: await remarks() }
   }
   const newer = allowOlder ? undefined : newerThan(bundle, [leafOf(standing), circumstances.newest])
   if (newer !== undefined) return { status: 'unchanged', note: newer, warnings: await remarks() }
@@ -46,15 +48,15 @@ export const bindToEdge = async (options: EdgeBindingOptions, binding: EdgeBindi
     kept === undefined
       ? { name: edgeName(bundle, domain, again), ...handedOver(bundle) }
       : { name: kept.name, id: kept.id, region: kept.region }
-  const status = await setUnderAFreeName(options, binding, upload)
+  const { status, name: proof } = await setUnderAFreeName(options, binding, upload)
   if (standing === undefined) {
     const note = 'written without looking, since reading is not permitted'
-    return { status, note, warnings: await remarks() }
+    return { status, note, proof, warnings: await remarks() }
   }
   await waitUntilShown(options, binding)
   const product = domains.product.toUpperCase()
   const billed = `HTTPS of the ${product} domain ${domain} was off and is on now: HTTPS requests are billed`
-  return { status, warnings: [...(standing.https ? [] : [billed]), ...(await remarks())] }
+  return { status, proof, warnings: [...(standing.https ? [] : [billed]), ...(await remarks())] }
 }
 
 /** A domain that was found by an earlier run is asked for again. @throws CertError NAME_NOT_COVERED */
@@ -94,15 +96,20 @@ const setUnderAFreeName = async (
   { domains }: EdgeBindingOptions,
   binding: EdgeBinding,
   upload: (again: number) => EdgeUpload,
-): Promise<'changed' | 'unchanged'> => {
-  const { domain, signal } = binding
+): Promise<{ readonly status: 'changed' | 'unchanged'; readonly name: string }> => {
+  const { domain, proof, signal } = binding
   for (let again = 0; ; again++) {
+    const given = upload(again)
     try {
-      await domains.setCertificate(domain, upload(again), signal)
-      return 'changed'
+      await domains.setCertificate(domain, given, signal)
+      return { status: 'changed', name: given.name }
     } catch (error) {
       if (!isDuplicate(error)) throw error
-      if (isShown(await domains.certificate(domain, signal), binding)) return 'unchanged'
+      const standing = await domains.certificate(domain, signal)
+      // Where looking is not permitted, it is the one that was given before, as far as can be known.
+      if (isShown(standing, binding) || (standing === undefined && proof === given.name)) {
+        return { status: 'unchanged', name: given.name }
+      }
       if (again + 1 >= mostNames) throw error
     }
   }

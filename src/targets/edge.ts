@@ -1,4 +1,4 @@
-import type { EdgeCertificate, EdgeDomains } from '../aliyun/edge-domains.js'
+import { type EdgeCertificate, type EdgeDomains, isGone } from '../aliyun/edge-domains.js'
 import type { CertificateBundle } from '../certificate/bundle.js'
 import { covers } from '../certificate/names.js'
 import { firstCertificate } from '../certificate/x509.js'
@@ -87,12 +87,23 @@ export const edgeTarget = (options: EdgeOptions): DeployTarget => {
 
 const observe = async (domains: EdgeDomains, places: readonly string[], signal: AbortSignal): Promise<Observed> => {
   const looks = await Promise.all(
-    places.map(async (place) => ({ place, certificate: await domains.certificate(place, signal) })),
+    places.map(async (place) => ({ place, found: await lookAtDomain(domains, place, signal) })),
   )
-  if (looks.some(({ certificate }) => certificate === undefined)) return { status: 'refused' }
-  return {
-    status: 'found',
-    places: looks.map(({ place, certificate }) => ({ place, certificate: standingOf(certificate) })),
+  if (looks.some(({ found }) => found === undefined)) return { status: 'refused' }
+  return { status: 'found', places: looks.map(({ place, found }) => ({ place, certificate: standingOf(found) })) }
+}
+
+/** One that is not there any more has no certificate, and says nothing of the others. */
+const lookAtDomain = async (
+  domains: EdgeDomains,
+  domain: string,
+  signal: AbortSignal,
+): Promise<EdgeCertificate | undefined> => {
+  try {
+    return await domains.certificate(domain, signal)
+  } catch (error) {
+    if (isGone(error)) return { https: false, certificate: undefined, name: undefined }
+    throw error
   }
 }
 
@@ -111,8 +122,8 @@ const strandOf = (
   {
     id: `bind${suffix}`,
     does: `give it to the ${options.domains.product.toUpperCase()} domain ${domain}`,
-    run: (signal) =>
-      options.domains.alone(domain, () => bindToEdge(options, { bundle, circumstances, domain, signal })),
+    run: (signal, proof) =>
+      options.domains.alone(domain, () => bindToEdge(options, { bundle, circumstances, domain, proof, signal })),
   },
   ...(options.verify
     ? [servedStep({ id: `served${suffix}`, host: hostToLookAt(domain), bundle, hostedOn: 'cdn' }, options.context)]

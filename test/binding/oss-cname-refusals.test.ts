@@ -219,7 +219,7 @@ t.test('auto', async (t) => {
     t.match(stepError(result), {
       code: 'CLOUD_REFUSED',
       message: /may not be listed/,
-      hint: /oss:ListCname on acs:oss:\*:\*:my-ssl-certs, or name each domain: --oss-cname my-ssl-certs\//,
+      hint: /oss:ListCname on acs:oss:\*:\*:my-ssl-certs .*, or name each domain: --oss-cname my-ssl-certs\//,
     })
     world.emulator.addKey({ ...world.key, deny: [] })
     await world.syncNow(t)
