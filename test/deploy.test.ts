@@ -645,7 +645,7 @@ t.test('a switch that is given a value means what it says', async (t) => {
 t.test('everything by the environment', async (t) => {
   const world = await openWorld(t, {
     bucket: { acl: 'public-read' },
-    allow: [...putOnly, { action: ['oss:GetObject', 'oss:GetBucket*'], resource: '*' }],
+    allow: [...putOnly, { action: ['oss:GetObject', 'oss:GetBucket*', 'kms:*'], resource: '*' }],
   })
   const environment = {
     ACME_OSS_FULLCHAIN: world.file('f.pem', material.fullchain),

@@ -13,7 +13,7 @@ import { Terminal, wantsColor } from './terminal.js'
 export const command = defineCommand({
   name: 'forget',
   summary:
-    'What is still open of a certificate is no longer wanted, everywhere or on one target. What is in place stays there; the recorded key is removed.',
+    'A certificate is no longer wanted, everywhere or on one target: what is open is not done any more, what is done is not watched any more. What is in place stays there; the recorded key is removed.',
   flags: commonFlags,
   words: { usage: 'NAME [TARGET]', least: 1, most: 2 },
   examples: [
@@ -33,13 +33,13 @@ export const command = defineCommand({
     )
     if (values.json) {
       terminal.result(printJson({ schema: 'acme-oss/1', command: 'forget', ok: true, name, forgotten, error: null }))
-    } else if (forgotten.length === 0) terminal.result(`${printable(name)}: nothing was open`)
+    } else if (forgotten.length === 0) terminal.result(`${printable(name)}: nothing was wanted any more`)
     else terminal.result(`${printable(name)}: no longer wanted: ${forgotten.join(', ')}`)
     return exitCodes.done
   },
 })
 
-/** @returns what was open and is not any more */
+/** @returns what was wanted and is not any more */
 const forget = async (
   state: StateFolder,
   name: string,

@@ -1,5 +1,5 @@
 import { eachOf } from '../each-of.js'
-import { type CertError, toCertError } from '../errors.js'
+import { CertError, toCertError } from '../errors.js'
 import { type Found, isAmiss, standingsOf, type TargetStanding } from '../monitor/standing.js'
 import { damagedRecord, factsOf } from '../pipeline/sync.js'
 import type { HostProof } from '../proof/look.js'
@@ -10,7 +10,7 @@ import {
   type StepRecord,
   upcomingOf,
 } from '../state/deployment-record.js'
-import { readDeployments } from '../state/deployments.js'
+import { readDeployments, recordedChain } from '../state/deployments.js'
 import { StateFolder } from '../state/state-folder.js'
 import { createTarget } from '../targets/index.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
@@ -42,6 +42,9 @@ export const command = defineCommand({
   ],
   run: async (values, surroundings, { words }) => {
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
+    if (values.live && values['no-look']) {
+      throw new CertError('USAGE', '--live looks, and --no-look does not', { hint: 'leave one of them out' })
+    }
     // Only looked at: asking is not to make anything.
     const state = StateFolder.at(stateRoot(values, surroundings))
     const names = await chosenNames(state, words)
@@ -51,7 +54,7 @@ export const command = defineCommand({
       const found = recordsOf(state, name).catch((error: unknown) => [unreadable(name, toCertError(error))])
       standings.push(...(await found))
     }
-    if (!values['no-look']) await lookAtAll(standings, values, surroundings, terminal)
+    if (!values['no-look']) await lookAtAll(state, standings, values, surroundings, terminal)
     const needsAttention = standings.some(
       ({ pending, error, targets }) => pending.length > 0 || error !== undefined || [...targets.values()].some(isAmiss),
     )
@@ -90,6 +93,7 @@ type ReachLess = Omit<ReachValues, 'verify-timeout'>
 
 /** Of each name the newest certificate alone: the others are there to be taken over from. */
 const lookAtAll = async (
+  state: StateFolder,
   standings: readonly Standing[],
   { live, ...values }: StatusValues,
   surroundings: Surroundings,
@@ -110,6 +114,7 @@ const lookAtAll = async (
       standing.targets = await standingsOf(standing.record, standing.all, {
         create: (kind, settings) => createTarget(kind, settings, { ...reach.context, credentials }),
         looking: live ? looking : undefined,
+        chainOf: (record) => recordedChain(state, record),
         timeout: values.timeout * 1000,
         now: surroundings.now,
         signal: surroundings.signal,

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import type { Options, Settings } from '../config/option.js'
+import type { Settings } from '../config/option.js'
 import { CertError } from '../errors.js'
 import { createTarget, type TargetContext, targetOptions } from '../targets/index.js'
 import { encryptions } from '../targets/oss.js'
@@ -116,20 +116,10 @@ export const aboutBuckets = ['region', 'prefix', 'sse', 'endpoint', 'cname-endpo
 /** The targets with what flags and variables say of how to reach them and what may be done there. */
 export const withReach = (values: TargetValues, targets: readonly AskedTarget[]): AskedTarget[] =>
   targets.map(({ kind, settings }) => {
-    const options = targetOptions[kind] ?? {}
-    const about = reach.filter((name) => Object.hasOwn(options, name))
+    const about = reach.filter((name) => Object.hasOwn(targetOptions[kind] ?? {}, name))
     const said = given(Object.fromEntries(about.map((name) => [name, values[name]])))
-    return {
-      kind,
-      settings: { ...settings, ...given({ 'bucket-endpoint': sharedEndpoint(values, options) }), ...said },
-    }
+    return { kind, settings: { ...settings, ...said } }
   })
-
-/** One endpoint does for both kinds of calls, unless it is a bound domain, which takes none about the bucket. */
-const sharedEndpoint = (values: TargetValues, options: Options): string | undefined =>
-  Object.hasOwn(options, 'bucket-endpoint') && !Object.hasOwn(options, 'endpoint') && !values['cname-endpoint']
-    ? values.endpoint
-    : undefined
 
 /**
  * Refuses flags that say something about a bucket where none is given, neither by a flag nor by the configuration.

@@ -97,7 +97,7 @@ const borrowed = (
 ): TargetConfig['settings'] =>
   Object.fromEntries(
     Object.entries(options).flatMap(([name, option]) => {
-      const value = option.kind === 'text' && option.defaultOf ? defaults[option.defaultOf]?.[name] : undefined
+      const value = option.defaultOf === undefined ? undefined : defaults[option.defaultOf]?.[name]
       return value === undefined ? [] : [[name, value]]
     }),
   )

@@ -21,6 +21,8 @@ export interface TextOption {
 export interface SwitchOption {
   readonly kind: 'switch'
   readonly describe: string
+  /** As of a text. */
+  readonly defaultOf?: string
 }
 
 export const text = (describe: string, about: Omit<TextOption, 'kind' | 'describe'> = {}): TextOption => ({
@@ -29,7 +31,11 @@ export const text = (describe: string, about: Omit<TextOption, 'kind' | 'describ
   ...about,
 })
 
-export const toggle = (describe: string): SwitchOption => ({ kind: 'switch', describe })
+export const toggle = (describe: string, about: Omit<SwitchOption, 'kind' | 'describe'> = {}): SwitchOption => ({
+  kind: 'switch',
+  describe,
+  ...about,
+})
 
 /** What was given for such options: only those that were. */
 export type Settings = Readonly<Record<string, string | boolean>>

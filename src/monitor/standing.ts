@@ -1,5 +1,6 @@
 import { CertError, toCertError } from '../errors.js'
 import { withDeadline } from '../patience.js'
+import { certificateSums } from '../proof/expectation.js'
 import { type HostProof, lookAt } from '../proof/look.js'
 import { type DeploymentRecord, isOrWasWanted, proofOf, type TargetRecord } from '../state/deployment-record.js'
 import { placesOf } from '../targets/auto.js'
@@ -29,6 +30,8 @@ export interface MonitorOptions {
   readonly create: (kind: string, settings: TargetSettings) => DeployTarget
   /** Looks at what is served as well. */
   readonly looking: Looking | undefined
+  /** Leaf and chain as they were recorded, PEM. */
+  readonly chainOf: (record: DeploymentRecord) => Promise<string | undefined>
   /** For one place, in ms. */
   readonly timeout: number
   readonly now: () => Date
@@ -138,17 +141,16 @@ const judge = (
   return hasBegun !== undefined && willEnd !== undefined && hasBegun > begins && willEnd > ends ? 'newer' : 'other'
 }
 
-const looks = (
-  { fingerprint }: DeploymentRecord,
+const looks = async (
+  record: DeploymentRecord,
   hosts: readonly string[],
   { connect, nameServer }: Looking,
-  { now, signal }: MonitorOptions,
-): Promise<HostProof[]> =>
-  Promise.all(
-    hosts.map((host) =>
-      lookAt(host, { expectation: { sha256: fingerprint.sha256 }, connect, nameServer, now, signal }),
-    ),
-  )
+  { now, signal, chainOf }: MonitorOptions,
+): Promise<HostProof[]> => {
+  const [, ...chain] = certificateSums((await chainOf(record).catch(() => undefined)) ?? '')
+  const expectation = { sha256: record.fingerprint.sha256, chain }
+  return await Promise.all(hosts.map((host) => lookAt(host, { expectation, connect, nameServer, now, signal })))
+}
 
 /** Is anything there that should not be, or not served that should be? */
 export const isAmiss = ({ there, served }: TargetStanding): boolean =>

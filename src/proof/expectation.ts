@@ -17,10 +17,14 @@ export interface Expectation {
 export const expectationOf = (
   { fingerprint, chain }: Pick<CertificateBundle, 'fingerprint' | 'chain'>,
   hostedOn?: HostedOn,
-): Expectation => ({
-  sha256: fingerprint.sha256,
-  chain: readPem(chain, (label) => label === 'CERTIFICATE').map(({ der }) =>
-    createHash('sha256').update(der).digest('hex'),
-  ),
-  hostedOn,
-})
+): Expectation => ({ sha256: fingerprint.sha256, chain: certificateSums(chain), hostedOn })
+
+/** The certificates in a PEM text, each by its SHA-256; none where it cannot be read. */
+export const certificateSums = (pem: string): string[] => {
+  try {
+    const blocks = readPem(pem, (label) => label === 'CERTIFICATE')
+    return blocks.map(({ der }) => createHash('sha256').update(der).digest('hex'))
+  } catch {
+    return []
+  }
+}

@@ -64,8 +64,9 @@ export const webroot = ({ folder }: WebrootOptions): Solver => {
       await rm(fileOf(challenge), { force: true })
     },
     close: async () => {
-      // Only if nobody else keeps anything in them.
-      for (const path of [...made].reverse()) await rmdir(path).catch(() => undefined)
+      // Only if nobody else keeps anything in them; the inner one first, whichever was on record first: several answers
+      // are put there at once.
+      for (const path of [...made].sort((a, b) => b.length - a.length)) await rmdir(path).catch(() => undefined)
     },
   }
 }

@@ -228,6 +228,25 @@ const isFailure = (value: unknown): boolean =>
   isObject(value['error']) &&
   typeof value['error']['message'] === 'string'
 
+/** The record with every step of these targets that is open or done marked as forgotten. */
+export const forgetSteps = (
+  record: DeploymentRecord,
+  identities: ReadonlySet<string>,
+  step: StepRecord,
+): DeploymentRecord => ({
+  ...record,
+  targets: Object.fromEntries(
+    Object.entries(record.targets).map(([identity, target]) => {
+      if (!identities.has(identity)) return [identity, target]
+      const steps = Object.entries(target.steps).map(([id, state]) => [
+        id,
+        isOpen(state) || state.status === 'done' ? step : state,
+      ])
+      return [identity, { ...target, steps: Object.fromEntries(steps) }]
+    }),
+  ),
+})
+
 /** The record with every open step that `close` answers for closed. */
 export const closeSteps = (
   record: DeploymentRecord,

@@ -4,6 +4,7 @@ import { Secret } from '../secret.js'
 import {
   closeSteps,
   type DeploymentRecord,
+  forgetSteps,
   isOrWasWanted,
   nextTry,
   type Pending,
@@ -180,21 +181,19 @@ export class Deployment {
   }
 
   /**
-   * No longer wanted, on the targets that `isMeant` picks.
+   * No longer wanted, on the targets that `isMeant` picks: what is open is not done any more, and what is done is not
+   * watched any more.
    * @param all also where nobody knows yet where it is to go
-   * @returns the names of those of which anything was open
+   * @returns the names of those that were wanted until now
    */
   forget(isMeant: (target: TargetRecord) => boolean, all: boolean): string[] {
-    const open = this.pending.flatMap(({ identity }) => identity ?? [])
-    const meant = Object.entries(this.#record.targets).filter(
-      ([identity, target]) => open.includes(identity) && isMeant(target),
-    )
+    const wanted = Object.entries(this.#record.targets).filter(([, target]) => isMeant(target) && isOrWasWanted(target))
     const isUnresolved = all && this.#record.unresolved !== null
-    if (meant.length === 0 && !isUnresolved) return []
+    if (wanted.length === 0 && !isUnresolved) return []
     const step: StepRecord = { status: 'forgotten', at: this.#now().toISOString() }
-    const closed = closeSteps(this.#record, (_identity, target) => (isMeant(target) ? step : undefined))
-    this.#change(isUnresolved ? { ...closed, unresolved: null } : closed)
-    return [...meant.map(([, { name }]) => name), ...(isUnresolved ? [`the certificate ${closed.archive}`] : [])]
+    const record = forgetSteps(this.#record, new Set(wanted.map(([identity]) => identity)), step)
+    this.#change(isUnresolved ? { ...record, unresolved: null } : record)
+    return [...wanted.map(([, { name }]) => name), ...(isUnresolved ? [`the certificate ${record.archive}`] : [])]
   }
 
   #set(identity: string, step: string, state: StepRecord): void {
@@ -362,6 +361,10 @@ export const readDeployments = async (state: StateFolder, name: string): Promise
   }
   return { records: records.sort(newestFirst), damaged }
 }
+
+/** Leaf and chain as they were recorded, PEM; undefined where they are gone. @throws CertError STATE_UNUSABLE */
+export const recordedChain = (state: StateFolder, record: DeploymentRecord): Promise<string | undefined> =>
+  state.read([...folderOf(record), certificateFile])
 
 /** Takes away a record that cannot be made sense of, and the key beside it. */
 export const removeDamaged = async (state: StateFolder, name: string, { id }: DamagedRecord): Promise<void> => {

@@ -5,11 +5,12 @@ import { covers, whyUncovered } from '../certificate/names.js'
 import { firstCertificate } from '../certificate/x509.js'
 import { CertError } from '../errors.js'
 import { patiently } from '../patience.js'
+import { certificateSums } from '../proof/expectation.js'
 import { hostToLookAt, servedName } from './edge-host.js'
 import { newerThan } from './newer.js'
 import { beginToFollow, type LookingContext, sendsBrokenChain } from './served.js'
 import type { Circumstances, Outcome } from './target.js'
-import { chainOf, edgeName, edgeNames, handedOver, keepInService } from './upload.js'
+import { edgeName, edgeNames, handedOver, keepInService } from './upload.js'
 
 export interface EdgeBindingOptions {
   readonly domains: EdgeDomains
@@ -83,8 +84,8 @@ const isToBeMended = async (
   { verify, context }: EdgeBindingOptions,
   { bundle, domain, signal }: EdgeBinding,
 ): Promise<boolean> => {
-  const shown = chainOf(standing?.certificate ?? '')
-  if (shown.length > 1) return !chainOf(fullchain(bundle)).every((one) => shown.includes(one))
+  const shown = certificateSums(standing?.certificate ?? '')
+  if (shown.length > 1) return !certificateSums(fullchain(bundle)).every((one) => shown.includes(one))
   return verify && (await sendsBrokenChain(hostToLookAt(domain), bundle, context, signal))
 }
 

@@ -86,12 +86,14 @@ const oss = (settings: Settings, context: TargetContext): DeployTarget => {
 
 const cname = (settings: Settings, context: TargetContext): DeployTarget => {
   const bucket = settings.text('bucket')
+  // A bound domain takes calls about objects only.
+  const shared = settings.flag('cname-endpoint') ? undefined : settings.optional('endpoint')
   const given = settings.optional('bucket-endpoint')
   const endpoint = ossEndpoint({
     bucket,
     region: settings.optional('region'),
-    endpoint: given,
-    flag: '--bucket-endpoint',
+    endpoint: given ?? shared,
+    flag: given === undefined ? '--endpoint' : '--bucket-endpoint',
   })
   const domains = new BoundDomains({ ...context, bucket, endpoint, bucketEndpoint: endpoint })
   return ossCname({

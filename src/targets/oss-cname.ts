@@ -12,6 +12,8 @@ export const ossCnameOptions = {
   bucket: text('the OSS bucket that the domain is bound to', { required: true, defaultOf: 'oss' }),
   domain: text('the domain, or auto for every domain of the bucket that the certificate covers', { required: true }),
   region: text("the bucket's region, such as cn-hangzhou", { defaultOf: 'oss' }),
+  endpoint: text('URL for the bucket', { defaultOf: 'oss' }),
+  'cname-endpoint': toggle('that is a bound domain, and takes no calls about domains', { defaultOf: 'oss' }),
   'bucket-endpoint': text("URL for the bucket's configuration", { defaultOf: 'oss' }),
   'via-cas': toggle('upload to the certificate service once, and bind by its id'),
   'cas-endpoint': text('URL of the certificate service'),

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { CasCertificate, CertificateService } from '../aliyun/certificate-service.js'
 import { type CertificateBundle, fullchain } from '../certificate/bundle.js'
-import { readPem } from '../certificate/pem.js'
 import { toTraditional } from '../certificate/private-key.js'
 import type { Secret } from '../secret.js'
 
@@ -47,16 +46,6 @@ export const edgeNames = (bundle: CertificateBundle, domain: string): string[] =
   ...[0, 1, 2].map((again) => edgeName(bundle, domain, again)),
   casName(bundle),
 ]
-
-/** The certificates in a PEM text, each by its SHA-256; none where it cannot be read. */
-export const chainOf = (pem: string): string[] => {
-  try {
-    const blocks = readPem(pem, (label) => label === 'CERTIFICATE')
-    return blocks.map(({ der }) => createHash('sha256').update(der).digest('hex'))
-  } catch {
-    return []
-  }
-}
 
 /** What it is called in the certificate service: the same however often it is uploaded. */
 const casName = ({ fingerprint }: CertificateBundle): string => `${ourPrefix}${fingerprint.sha1}`

@@ -1,7 +1,6 @@
 // What the tests of «served, and proven» share: a world whose client trusts the CA of the tests (this process does not:
 // it runs the edges, and a server of Node's that knows the root would send more than it is told), and the words that
 // lead to its cloud.
-import { readFileSync, rmSync } from 'node:fs'
 import type { Test } from 'tap'
 import {
   bucket,
@@ -109,8 +108,3 @@ export const recordLines = ({ state, emulator }: World): string[] =>
           .join(', ')}`,
     ),
   )
-
-/** The same state again, for another run out of it. */
-export const forgetAll = ({ state }: World): void => rmSync(state, { recursive: true, force: true })
-
-export const textOf = (path: string): string => readFileSync(path, 'utf8')
