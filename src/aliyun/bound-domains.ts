@@ -1,12 +1,15 @@
 import { CertError } from '../errors.js'
 import type { Look } from '../object-store.js'
 import type { Secret } from '../secret.js'
+import { Turns } from '../turns.js'
 import { element, OssClient, type OssClientOptions, vendorCode } from './oss-client.js'
 import type { Attempted } from './refusal.js'
 
 /** A domain as it is bound to a bucket (ListCname). */
 export interface BoundDomain {
   readonly domain: string
+  /** Does OSS answer for it? */
+  readonly isEnabled: boolean
   /** The certificate that OSS hosts for it; undefined where it hosts none. */
   readonly certificate: HostedCertificate | undefined
 }
@@ -14,6 +17,7 @@ export interface BoundDomain {
 export interface HostedCertificate {
   /** As the certificate service calls it: `12345-cn-hangzhou`. */
   readonly id: string
+  readonly isEnabled: boolean
   /** Hexadecimal, lower case, without colons. Which algorithm it is of is not documented. */
   readonly fingerprint: string | undefined
   readonly notBefore: Date | undefined
@@ -42,6 +46,8 @@ const bindAction = `oss:PutCname and ${hostingActions.join(', ')}`
 
 /** The domains that are bound to one bucket, and the certificates that OSS hosts for them. */
 export class BoundDomains {
+  /** Work on one domain after other work on it: it may have been named, and found as well. */
+  readonly turns = new Turns()
   readonly #client: OssClient
 
   constructor(options: OssClientOptions) {
@@ -129,11 +135,14 @@ const readDomain = (xml: string): BoundDomain[] => {
     : [
         {
           domain: domain.toLowerCase(),
+          // The certificate has a status of its own.
+          isEnabled: isEnabled(element(xml.replace(/<Certificate>[\s\S]*?<\/Certificate>/, ''), 'Status')),
           certificate:
             hosted === undefined || id === undefined
               ? undefined
               : {
                   id,
+                  isEnabled: isEnabled(element(hosted, 'Status')),
                   fingerprint: element(hosted, 'Fingerprint')?.replaceAll(':', '').toLowerCase(),
                   notBefore: readDate(element(hosted, 'ValidStartDate')),
                   notAfter: readDate(element(hosted, 'ValidEndDate')),
@@ -141,6 +150,8 @@ const readDomain = (xml: string): BoundDomain[] => {
         },
       ]
 }
+
+const isEnabled = (status: string | undefined): boolean => status?.toLowerCase() !== 'disabled'
 
 const readDate = (text: string | undefined): Date | undefined => {
   const date = new Date(text ?? '')

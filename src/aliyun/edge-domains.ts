@@ -1,4 +1,5 @@
 import type { Secret } from '../secret.js'
+import { Turns } from '../turns.js'
 import type { Attempted } from './refusal.js'
 import { isForbidden, type Json, listOf, type RpcClient, textOf, vendorCode } from './rpc.js'
 
@@ -87,7 +88,8 @@ export class EdgeDomains {
   readonly product: EdgeProduct
   readonly #client: RpcClient
   readonly #dialect: Dialect
-  readonly #busy = new Map<string, Promise<unknown>>()
+  /** Work on one domain after other work on it: it may have been named, and found as well. */
+  readonly turns = new Turns()
 
   constructor(product: EdgeProduct, client: RpcClient) {
     this.product = product
@@ -97,13 +99,6 @@ export class EdgeDomains {
 
   warmUp(count: number): void {
     this.#client.warmUp(count)
-  }
-
-  /** Work on one domain after other work on it: it may have been named, and found as well. */
-  async alone<T>(domain: string, work: () => Promise<T>): Promise<T> {
-    const turn = (this.#busy.get(domain) ?? Promise.resolve()).catch(() => undefined).then(work)
-    this.#busy.set(domain, turn)
-    return await turn
   }
 
   /** All domains that are in service, page by page. @throws CertError */
@@ -127,7 +122,7 @@ export class EdgeDomains {
           return domain === undefined || !isInService ? [] : [{ domain, https: isOn(one[domainIsOn]), origins }]
         }),
       )
-      if (found.length === 0 || page * pageSize >= Number(answer['TotalCount'] ?? 0)) return domains
+      if (isLastPage(answer, found.length, page)) return domains
     }
   }
 
@@ -135,14 +130,15 @@ export class EdgeDomains {
   async certificate(domain: string, signal: AbortSignal): Promise<EdgeCertificate | undefined> {
     const { describeCertificate, isOn: on, certificate } = this.#dialect
     const attempted = this.#attempt('looking at the certificate of', describeCertificate, domain)
-    try {
-      const answer = await this.#client.call(describeCertificate, { DomainName: domain }, attempted, signal)
-      const [info = {}] = listOf(answer, 'CertInfos', 'CertInfo')
-      return { https: isOn(info[on]), certificate: textOf(info[certificate]), name: textOf(info['CertName']) }
-    } catch (error) {
-      if (isForbidden(error)) return undefined
-      throw error
-    }
+    const answer = await unlessForbidden(() =>
+      this.#client.call(describeCertificate, { DomainName: domain }, attempted, signal),
+    )
+    if (answer === undefined) return undefined
+    const [info = {}] = listOf(answer, 'CertInfos', 'CertInfo')
+    const shown = textOf(info[certificate])
+    // One that is shown is on, unless it is said to be off.
+    const https = textOf(info[on]) === undefined ? shown !== undefined : isOn(info[on])
+    return { https, certificate: shown, name: textOf(info['CertName']) }
   }
 
   /** Gives a domain a certificate, and switches its HTTPS on. @throws CertError */
@@ -162,34 +158,55 @@ export class EdgeDomains {
     )
   }
 
-  /** Where a domain fetches from; empty where looking is not permitted. */
-  async origins(domain: string, signal: AbortSignal): Promise<string[]> {
+  /** The same, or undefined where listing is not permitted. @throws CertError */
+  async listIfPermitted(signal: AbortSignal): Promise<EdgeDomain[] | undefined> {
+    return await unlessForbidden(() => this.list(signal))
+  }
+
+  /** Where a domain fetches from; undefined where looking is not permitted. @throws CertError */
+  async origins(domain: string, signal: AbortSignal): Promise<string[] | undefined> {
     const { describeDomain } = this.#dialect
     const attempted = this.#attempt('looking at the origin of', describeDomain, domain)
-    try {
-      const answer = await this.#client.call(describeDomain, { DomainName: domain }, attempted, signal)
-      const sources = [
+    const answer = await unlessForbidden(() =>
+      this.#client.call(describeDomain, { DomainName: domain }, attempted, signal),
+    )
+    return (
+      answer &&
+      contentsOf([
         ...listOf(answer, 'GetDomainDetailModel', 'SourceModels', 'SourceModel'),
         ...listOf(answer, 'DomainDetail', 'Sources', 'Source'),
-      ]
-      return contentsOf(sources)
-    } catch (error) {
-      if (isForbidden(error)) return []
-      throw error
-    }
+      ])
+    )
   }
 
   #attempt(verb: string, action: string, domain: string): Attempted {
     return {
       doing: `${verb} ${domain === '*' ? this.product.toUpperCase() : `the ${this.product.toUpperCase()} domain ${domain}`}`,
       action: `${this.product}:${action}`,
-      resource: `acs:${this.product}:*:*:domain/${domain}`,
+      // The documents name both, all domains and the whole product; this is either.
+      resource: domain === '*' ? `acs:${this.product}:*:*:*` : `acs:${this.product}:*:*:domain/${domain}`,
     }
   }
 }
 
+/** The one that says so, or that is shorter than asked for where none does. */
+const isLastPage = (answer: Json, count: number, page: number): boolean => {
+  const total = textOf(answer['TotalCount'])
+  return count === 0 || (total === undefined ? count < pageSize : page * pageSize >= Number(total))
+}
+
 const contentsOf = (sources: readonly Json[]): string[] =>
   sources.flatMap(({ Content }) => textOf(Content)?.toLowerCase() ?? [])
+
+/** Undefined where the right to ask is missing. */
+const unlessForbidden = async <T>(ask: () => Promise<T>): Promise<T | undefined> => {
+  try {
+    return await ask()
+  } catch (error) {
+    if (isForbidden(error)) return undefined
+    throw error
+  }
+}
 
 const isOn = (value: unknown): boolean => textOf(value)?.toLowerCase() === 'on'
 

@@ -102,8 +102,8 @@ export class OssBucket implements ObjectStore {
     const grant = acl.status === 'found' ? element(acl.value, 'Grant') : undefined
     const byPolicy = policy.status === 'found' ? element(policy.value, 'IsPublic') : undefined
     if (grant?.startsWith('public') || byPolicy === 'true') return 'public'
-    // A private ACL says nothing about a policy that could not be read, but nobody has a policy by accident.
-    return grant === 'private' ? 'private' : 'unknown'
+    // A private ACL says nothing about a policy that could not be read.
+    return grant === 'private' && policy.status !== 'refused' ? 'private' : 'unknown'
   }
 }
 

@@ -1,8 +1,10 @@
 import type { HttpConnections } from '../http-connections.js'
+import { BoundDomains } from './bound-domains.js'
 import { CertificateService, casVersion } from './certificate-service.js'
 import type { CredentialSource } from './credentials.js'
 import { EdgeDomains, type EdgeProduct, edgeVersion } from './edge-domains.js'
 import { endpointUrl } from './endpoint.js'
+import type { OssClientOptions } from './oss-client.js'
 import { Pace } from './pace.js'
 import { RpcClient } from './rpc.js'
 
@@ -32,6 +34,14 @@ const shared = <T>(connections: HttpConnections, key: string, make: () => T): T 
   all.set(key, made)
   return made
 }
+
+/** The domains of a bucket. */
+export const boundDomains = (options: OssClientOptions): BoundDomains =>
+  shared(
+    options.connections,
+    `oss-cname ${options.bucket} ${options.bucketEndpoint.url.origin}`,
+    () => new BoundDomains(options),
+  )
 
 /**
  * CDN or DCDN at an endpoint, or at the vendor's own.

@@ -115,7 +115,6 @@ const lookAtAll = async (
         create: (kind, settings) => createTarget(kind, settings, { ...reach.context, credentials }),
         looking: live ? looking : undefined,
         chainOf: (record) => recordedChain(state, record),
-        timeout: values.timeout * 1000,
         now: surroundings.now,
         signal: surroundings.signal,
       })

@@ -1,10 +1,9 @@
-import { CertError, toCertError } from '../errors.js'
-import { withDeadline } from '../patience.js'
+import { toCertError } from '../errors.js'
 import { certificateSums } from '../proof/expectation.js'
 import { type HostProof, lookAt } from '../proof/look.js'
 import { type DeploymentRecord, isOrWasWanted, proofOf, type TargetRecord } from '../state/deployment-record.js'
-import { placesOf } from '../targets/auto.js'
-import type { Looking } from '../targets/served.js'
+import { idOfProof } from '../targets/oss-cname-binding.js'
+import { isServedOrNewer, type Looking } from '../targets/served.js'
 import type { DeployTarget, ObservedPlace, StandingCertificate, TargetSettings } from '../targets/target.js'
 
 /** Of what was found in a place, measured by what is wanted there. */
@@ -23,6 +22,8 @@ export interface TargetStanding {
     | { readonly status: 'unknown'; readonly why: string }
   /** Null where nobody looked. */
   readonly served: readonly HostProof[] | null
+  /** Does each of them serve what is wanted, or a newer one? True where nobody looked. */
+  readonly isServed: boolean
 }
 
 export interface MonitorOptions {
@@ -32,8 +33,6 @@ export interface MonitorOptions {
   readonly looking: Looking | undefined
   /** Leaf and chain as they were recorded, PEM. */
   readonly chainOf: (record: DeploymentRecord) => Promise<string | undefined>
-  /** For one place, in ms. */
-  readonly timeout: number
   readonly now: () => Date
   readonly signal: AbortSignal
 }
@@ -76,10 +75,11 @@ const standingOf = async (
       observed(record, identity, ids, target, options),
       options.looking === undefined ? null : looks(record, target.hosts?.(ids) ?? [], options.looking, options),
     ])
-    return { there, served }
+    const wanted = { notBefore: new Date(record.notBefore), notAfter: new Date(record.notAfter) }
+    return { there, served, isServed: (served ?? []).every((proof) => proof.served || isServedOrNewer(proof, wanted)) }
   } catch (error) {
     if (options.signal.aborted) throw error
-    return { there: { status: 'unknown', why: toCertError(error).message }, served: null }
+    return { there: { status: 'unknown', why: toCertError(error).message }, served: null, isServed: true }
   }
 }
 
@@ -88,25 +88,23 @@ const observed = async (
   identity: string,
   ids: readonly string[],
   target: DeployTarget,
-  { timeout, signal }: MonitorOptions,
+  { signal }: MonitorOptions,
 ): Promise<TargetStanding['there']> => {
   try {
-    const count = Math.max(1, placesOf(ids).length)
-    const found = await withDeadline(timeout * count, signal, (limited) => target.observe(ids, limited))
+    const found = await target.observe(ids, signal)
     if (found.status === 'refused') return { status: 'unknown', why: 'reading is not permitted' }
     const places = found.places.map((one) => {
       const proofs = ids.flatMap((id) => (id === 'bind' || id === `bind ${one.place}` ? [id] : []))
       return compare(
         record,
         one,
-        proofs.map((id) => proofOf(record, identity, id)?.split(' ')[0]),
+        proofs.map((id) => idOfProof(proofOf(record, identity, id))),
       )
     })
     return { status: 'known', places }
   } catch (error) {
     if (signal.aborted) throw error
-    const why = error instanceof CertError && error.code !== 'INTERRUPTED' ? error.message : 'no answer in time'
-    return { status: 'unknown', why }
+    return { status: 'unknown', why: toCertError(error).message }
   }
 }
 
@@ -153,6 +151,5 @@ const looks = async (
 }
 
 /** Is anything there that should not be, or not served that should be? */
-export const isAmiss = ({ there, served }: TargetStanding): boolean =>
-  (there.status === 'known' && there.places.some(({ found }) => found === 'none' || found === 'other')) ||
-  (served ?? []).some((proof) => !proof.served)
+export const isAmiss = ({ there, isServed }: TargetStanding): boolean =>
+  (there.status === 'known' && there.places.some(({ found }) => found === 'none' || found === 'other')) || !isServed

@@ -106,11 +106,15 @@ const runStrands = async (
     const first = strand.findIndex(({ waits }) => waits)
     const work = first < 0 ? strand : strand.slice(0, first)
     const { results } = await runSteps(target, work, run)
-    const rest = runSteps(target, strand.slice(work.length), run, results.some(isFailed))
+    const rest = runSteps(target, strand.slice(work.length), run, results)
     return { results, rest }
   })
   return await Promise.all(begun.map(async ({ results, rest }) => [...results, ...(await rest).results]))
 }
+
+const isNothing = (result: StepResult): boolean => result.status === 'skipped' && result.isDone
+
+const nothing = (step: Step): StepResult => ({ ...notTried(step), status: 'skipped', isDone: true })
 
 const isFailed = ({ status }: StepResult): boolean => status === 'failed'
 
@@ -119,18 +123,20 @@ interface StrandResult {
   readonly found: readonly Strand[]
 }
 
-/** In order, until one fails. */
+/** In order, until one fails. @param before what became of the steps before these */
 const runSteps = async (
   target: DeployTarget,
   steps: readonly Step[],
   run: Run,
-  hasFailed = false,
+  before: readonly StepResult[] = [],
 ): Promise<StrandResult> => {
   const results: StepResult[] = []
   const found: Strand[] = []
   for (const step of steps) {
-    const isOver = hasFailed || results.some(isFailed)
-    const { result, more } = isOver ? { result: notTried(step), more: [] } : await runStep(target, step, run)
+    const ended = [...before, ...results]
+    // Where there was nothing to do something to, there is nothing for what follows either.
+    const passedOver = ended.some(isFailed) ? notTried(step) : ended.some(isNothing) ? nothing(step) : undefined
+    const { result, more } = passedOver ? { result: passedOver, more: [] } : await runStep(target, step, run)
     results.push(result)
     found.push(...more)
     // What was found is on record before the step that found it is crossed off.

@@ -41,6 +41,8 @@ export interface AddressProof extends Address {
   readonly verdict: Verdict
   /** Null where none was presented. */
   readonly certificate: ServedCertificate | null
+  /** This machine has no way to it, which says nothing of the host. */
+  readonly isBeyondUs: boolean
   readonly ms: number
 }
 
@@ -79,10 +81,11 @@ export const lookAt = async (host: string, options: LookOptions): Promise<HostPr
       const handshake = await shakeHands({ host, at, timeout, signal })
       const ms = Math.round(performance.now() - start)
       const verdict = judge({ host, handshake, expectation, leadsTo: path.leadsTo, now: now() })
-      return { handshake, proof: { ...at, verdict, certificate: servedCertificate(handshake, expectation), ms } }
+      const certificate = servedCertificate(handshake, expectation)
+      return { ...at, verdict, certificate, isBeyondUs: isBeyondUs(handshake, at.address), ms }
     }),
   )
-  return { ...about, addresses: looks.map(({ proof }) => proof), ...summary(looks) }
+  return { ...about, addresses: looks, ...summary(looks) }
 }
 
 const nowhere: DnsPath = { leadsTo: 'unknown', cnames: [] }
@@ -91,20 +94,14 @@ const nowhere: DnsPath = { leadsTo: 'unknown', cnames: [] }
 const isDnsBypassed = (host: string, { connect = [], nameServer }: LookOptions): boolean =>
   connectsOf(host, connect).length > 0 && nameServer === undefined
 
-interface Look {
-  readonly handshake: Handshake
-  readonly proof: AddressProof
-}
-
-const summary = (looks: readonly Look[]): Pick<HostProof, 'served' | 'problem' | 'warnings'> => {
-  const isServedSomewhere = looks.some(({ proof }) => proof.verdict.served)
+const summary = (looks: readonly AddressProof[]): Pick<HostProof, 'served' | 'problem' | 'warnings'> => {
+  const isServedSomewhere = looks.some(({ verdict }) => verdict.served)
   const warnings = new Set<string>()
   const problems: Problem[] = []
-  for (const { handshake, proof } of looks) {
-    const { verdict, address } = proof
+  for (const { verdict, address, isBeyondUs } of looks) {
     if (verdict.served) {
       if (verdict.warning !== undefined) warnings.add(verdict.warning)
-    } else if (isServedSomewhere && isBeyondUs(handshake, address)) {
+    } else if (isServedSomewhere && isBeyondUs) {
       warnings.add(`${address} cannot be reached from this machine, which has no IPv6, and was not looked at`)
     } else problems.push(verdict.problem)
   }

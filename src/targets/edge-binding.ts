@@ -1,5 +1,5 @@
 import type { CertificateService } from '../aliyun/certificate-service.js'
-import { type EdgeCertificate, type EdgeDomains, type EdgeUpload, isDuplicate } from '../aliyun/edge-domains.js'
+import { type EdgeCertificate, type EdgeDomains, type EdgeUpload, isDuplicate, isGone } from '../aliyun/edge-domains.js'
 import { type CertificateBundle, fullchain } from '../certificate/bundle.js'
 import { covers, whyUncovered } from '../certificate/names.js'
 import { firstCertificate } from '../certificate/x509.js'
@@ -27,6 +27,8 @@ export interface EdgeBinding {
   readonly bundle: CertificateBundle
   readonly circumstances: Circumstances
   readonly domain: string
+  /** Rather than named: then it may be gone again. */
+  readonly isFound: boolean
   /** What an earlier run of this very certificate left: it was given to the domain under this name. */
   readonly proof: string | undefined
   readonly signal: AbortSignal
@@ -38,7 +40,9 @@ export const bindToEdge = async (options: EdgeBindingOptions, binding: EdgeBindi
   const { bundle, circumstances, domain, signal } = binding
   requireCovered(bundle, domain)
   const remarks = domain.startsWith('.') ? async () => [] : beginToFollow(domain, 'cdn', circumstances.others, context)
-  const standing = await domains.certificate(domain, signal)
+  const look = await lookFor(options, binding)
+  if (look === 'gone') return { status: 'skipped', note: 'the domain is not there any more' }
+  const { standing } = look
   if (isShown(standing, binding) && !(await isToBeMended(standing, options, binding))) {
     return { status: 'unchanged', note: 'already there', proof: standing?.name, warnings: await remarks() }
   }
@@ -58,6 +62,18 @@ export const bindToEdge = async (options: EdgeBindingOptions, binding: EdgeBindi
   const product = domains.product.toUpperCase()
   const billed = `HTTPS of the ${product} domain ${domain} was off and is on now: HTTPS requests are billed`
   return { status, proof, warnings: [...(standing.https ? [] : [billed]), ...(await remarks())] }
+}
+
+const lookFor = async (
+  { domains }: EdgeBindingOptions,
+  { domain, isFound, signal }: EdgeBinding,
+): Promise<{ readonly standing: EdgeCertificate | undefined } | 'gone'> => {
+  try {
+    return { standing: await domains.certificate(domain, signal) }
+  } catch (error) {
+    if (isFound && isGone(error)) return 'gone'
+    throw error
+  }
 }
 
 /** A domain that was found by an earlier run is asked for again. @throws CertError NAME_NOT_COVERED */

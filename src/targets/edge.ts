@@ -12,6 +12,7 @@ import type {
   Circumstances,
   DeployTarget,
   Observed,
+  Opening,
   Outcome,
   StandingCertificate,
   Step,
@@ -57,14 +58,7 @@ export const edgeTarget = (options: EdgeOptions): DeployTarget => {
     serves: isAuto ? [] : [servedName(domain)],
     warmUp: () => domains.warmUp(1),
     accelerates: (host) => isAuto || covers([servedName(domain)], host),
-    opens: async (bucket, signal) => {
-      const isBehind = (origins: readonly string[]) => origins.some((origin) => origin.startsWith(`${bucket}.oss-`))
-      if (!isAuto) return isBehind(await domains.origins(domain, signal)) ? [hostToLookAt(domain)] : undefined
-      // Covered or not: what is read through one of them is read by anybody.
-      const open = (await domains.list(signal)).filter(({ origins }) => isBehind(origins))
-      if (open.length === 0) return undefined
-      return open.filter(({ https }) => https || options.enableHttps).map((one) => hostToLookAt(one.domain))
-    },
+    opens: (bucket, signal) => opening(domains, domain, bucket, signal),
     observe: (ids, signal) => observe(domains, isAuto ? placesOf(ids) : [domain], signal),
     hosts: (ids) => (isAuto ? placesOf(ids) : [domain]).map(hostToLookAt),
     plan: (bundle, circumstances) =>
@@ -84,6 +78,24 @@ export const edgeTarget = (options: EdgeOptions): DeployTarget => {
       ),
   }
 }
+
+/** Covered or not, with HTTPS or without: what is read through a domain is read by anybody. */
+const opening = async (domains: EdgeDomains, domain: string, bucket: string, signal: AbortSignal): Promise<Opening> => {
+  const all = domain === auto ? await domains.listIfPermitted(signal) : await originOf(domains, domain, signal)
+  if (all === undefined) return { opens: 'unknown', hosts: domain === auto ? [] : [hostToLookAt(domain)] }
+  const hosts = all.filter(({ origins }) => origins.some((origin) => isOfBucket(origin, bucket)))
+  return { opens: hosts.length > 0 ? 'yes' : 'no', hosts: hosts.map((one) => hostToLookAt(one.domain)) }
+}
+
+const originOf = async (domains: EdgeDomains, domain: string, signal: AbortSignal) => {
+  const origins = await domains.origins(domain, signal)
+  return origins && [{ domain, origins }]
+}
+
+/** In a region, internal, accelerated; dual stack. */
+const isOfBucket = (origin: string, bucket: string): boolean =>
+  origin.startsWith(`${bucket}.`) &&
+  /^(oss-[a-z0-9-]+|[a-z0-9-]+\.oss)\.aliyuncs\.com$/.test(origin.slice(bucket.length + 1))
 
 const observe = async (domains: EdgeDomains, places: readonly string[], signal: AbortSignal): Promise<Observed> => {
   const looks = await Promise.all(
@@ -123,7 +135,9 @@ const strandOf = (
     id: `bind${suffix}`,
     does: `give it to the ${options.domains.product.toUpperCase()} domain ${domain}`,
     run: (signal, proof) =>
-      options.domains.alone(domain, () => bindToEdge(options, { bundle, circumstances, domain, proof, signal })),
+      options.domains.turns.alone(domain, () =>
+        bindToEdge(options, { bundle, circumstances, domain, isFound: suffix !== '', proof, signal }),
+      ),
   },
   ...(options.verify
     ? [servedStep({ id: `served${suffix}`, host: hostToLookAt(domain), bundle, hostedOn: 'cdn' }, options.context)]

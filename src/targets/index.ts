@@ -1,13 +1,12 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
-import { BoundDomains } from '../aliyun/bound-domains.js'
 import type { CertificateService } from '../aliyun/certificate-service.js'
 import type { CredentialSource } from '../aliyun/credentials.js'
 import type { EdgeProduct } from '../aliyun/edge-domains.js'
 import { ossEndpoint } from '../aliyun/endpoint.js'
 import { OssBucket } from '../aliyun/oss.js'
 import { hostOf, originOf } from '../aliyun/oss-request.js'
-import { certificateService, edgeDomains } from '../aliyun/products.js'
+import { boundDomains, certificateService, edgeDomains } from '../aliyun/products.js'
 import type { Permission } from '../aliyun/ram-policy.js'
 import { canonicalName, isWildcard } from '../certificate/names.js'
 import type { Options } from '../config/option.js'
@@ -76,7 +75,7 @@ const oss = (settings: Settings, context: TargetContext): DeployTarget => {
     justBound: () => store.settle(context.looking?.limit ?? 0),
     ...(settings.flag('verify') && {
       exposed: (key, others, signal) => {
-        const domains = new BoundDomains({ ...context, bucket, endpoint: bucketEndpoint, bucketEndpoint })
+        const domains = boundDomains({ ...context, bucket, endpoint: bucketEndpoint, bucketEndpoint })
         const own = { origin: originOf(bucket, endpoint), host: hostOf(bucket, endpoint) }
         return openTo(key, { bucket, own, domains, others, context }, signal)
       },
@@ -95,7 +94,7 @@ const cname = (settings: Settings, context: TargetContext): DeployTarget => {
     endpoint: given ?? shared,
     flag: given === undefined ? '--endpoint' : '--bucket-endpoint',
   })
-  const domains = new BoundDomains({ ...context, bucket, endpoint, bucketEndpoint: endpoint })
+  const domains = boundDomains({ ...context, bucket, endpoint, bucketEndpoint: endpoint })
   return ossCname({
     bucket,
     domain: exactHost(settings.text('domain')),
@@ -105,6 +104,7 @@ const cname = (settings: Settings, context: TargetContext): DeployTarget => {
     settings: settings.values,
     allowOlder: settings.flag('allow-older'),
     verify: settings.flag('verify'),
+    timeout: context.timeout,
     context,
   })
 }
@@ -175,7 +175,7 @@ const ossRights: Permissions = (settings, others) => {
 const mayOpen = (other: Settings, bucket: string): boolean =>
   other.kind === 'oss-cname'
     ? other.optional('bucket') === bucket
-    : isEdge(other) && other.optional('domain') !== undefined && other.optional('domain') !== auto
+    : isEdge(other) && other.optional('domain') !== undefined
 
 const isEdge = ({ kind }: Settings): boolean => kind === 'cdn' || kind === 'dcdn'
 

@@ -4,6 +4,7 @@ import type { CertificateService } from '../aliyun/certificate-service.js'
 import { type CertificateBundle, fullchain } from '../certificate/bundle.js'
 import { CertError } from '../errors.js'
 import type { Look } from '../object-store.js'
+import { patiently } from '../patience.js'
 import { newerThan } from './newer.js'
 import { beginToFollow, isServedNow, type LookingContext, sendsBrokenChain } from './served.js'
 import type { Circumstances, Outcome } from './target.js'
@@ -16,6 +17,8 @@ export interface OssCnameBindingOptions {
   readonly service: CertificateService | undefined
   readonly allowOlder: boolean
   readonly verify: boolean
+  /** How long to wait for OSS to show what it was given, in ms. */
+  readonly timeout: number
   readonly context: LookingContext
 }
 
@@ -24,6 +27,8 @@ export interface BoundCertificate {
   readonly circumstances: Circumstances
   /** As `canonicalName` spells it. */
   readonly domain: string
+  /** Rather than named: then it may be unbound again. */
+  readonly isFound: boolean
 }
 
 const conflict = 'CasRenewCertificateConflict'
@@ -34,12 +39,14 @@ export class OssCnameBinding {
   readonly #bundle: CertificateBundle
   readonly #circumstances: Circumstances
   readonly #domain: string
+  readonly #isFound: boolean
 
-  constructor(options: OssCnameBindingOptions, { bundle, circumstances, domain }: BoundCertificate) {
+  constructor(options: OssCnameBindingOptions, { bundle, circumstances, domain, isFound }: BoundCertificate) {
     this.#options = options
     this.#bundle = bundle
     this.#circumstances = circumstances
     this.#domain = domain
+    this.#isFound = isFound
   }
 
   async run(signal: AbortSignal, proof: string | undefined): Promise<Outcome> {
@@ -54,6 +61,9 @@ export class OssCnameBinding {
       domains.list(signal),
       service && keepInService(service, this.#bundle, signal),
     ])
+    if (this.#isFound && look.status === 'found' && !look.value.some(({ domain }) => domain === this.#domain)) {
+      return { status: 'skipped', note: 'the domain is not bound any more' }
+    }
     const standing = this.#standing(look)
     if (standing !== undefined && (await this.#isOurs(standing, kept?.identifier, proof, signal))) {
       return { status: 'unchanged', note: 'already there', proof: this.#proofOf(standing) }
@@ -102,9 +112,9 @@ export class OssCnameBinding {
     proof: string | undefined,
     signal: AbortSignal,
   ): Promise<boolean> {
+    if (!standing.isEnabled) return false
     if (identifier !== undefined && standing.id === identifier) return true
-    const [knownId, knownChain] = proof?.split(' ') ?? []
-    if (standing.id === knownId) return knownChain === chainSum(this.#bundle)
+    if (standing.id === idOfProof(proof)) return proof === this.#proofOf(standing)
     const { context, verify } = this.#options
     const isTheLeaf =
       this.#hasOurFingerprint(standing) ||
@@ -112,7 +122,7 @@ export class OssCnameBinding {
     return isTheLeaf && !(verify && (await sendsBrokenChain(this.#domain, this.#bundle, context, signal)))
   }
 
-  /** By which a later run can tell that it is still there, intermediates and all. */
+  /** By which a later run can tell that it is still there, intermediates and all: its id comes first. */
   #proofOf({ id }: HostedCertificate): string {
     return `${id} ${chainSum(this.#bundle)}`
   }
@@ -135,22 +145,41 @@ export class OssCnameBinding {
     identifier: string | undefined,
     signal: AbortSignal,
   ): Promise<Outcome> {
-    const { bucket, domains } = this.#options
+    const { bucket } = this.#options
     if (before.status !== 'found') {
       return { status: 'changed', note: 'written without looking, since listing the domains is not permitted' }
     }
     const isNew = !before.value.some(({ domain }) => domain === this.#domain)
-    const standing = this.#standing(await domains.list(signal))
+    const seen = this.#standing(before)?.id
+    const standing = await patiently(() => this.#shown(identifier, seen, signal), {
+      timeout: this.#options.timeout,
+      signal,
+    })
+    return { status: 'changed', note: isNew ? `bound to ${bucket} as well` : undefined, proof: this.#proofOf(standing) }
+  }
+
+  /**
+   * What OSS shows after it took the certificate: told by its id, or by what it is.
+   * @throws CertError CLOUD_UNAVAILABLE: not yet
+   */
+  async #shown(
+    identifier: string | undefined,
+    seen: string | undefined,
+    signal: AbortSignal,
+  ): Promise<HostedCertificate> {
+    const standing = this.#standing(await this.#options.domains.list(signal))
     const isThere =
       standing !== undefined &&
-      (standing.id === identifier || this.#hasOurFingerprint(standing) || this.#hasOurDates(standing))
-    if (!isThere) {
-      throw new CertError('CLOUD_UNAVAILABLE', `OSS took the certificate of ${this.#domain}, and does not show it`, {
-        passing: true,
-        hint: 'it may take a moment; acme-oss sync looks again',
-      })
-    }
-    return { status: 'changed', note: isNew ? `bound to ${bucket} as well` : undefined, proof: this.#proofOf(standing) }
+      (standing.id === identifier ||
+        // Where it tells nothing else.
+        (standing.id !== seen && standing.notAfter === undefined) ||
+        this.#hasOurFingerprint(standing) ||
+        this.#hasOurDates(standing))
+    if (isThere) return standing
+    throw new CertError('CLOUD_UNAVAILABLE', `OSS took the certificate of ${this.#domain}, and does not show it`, {
+      passing: true,
+      hint: 'it may take a moment; acme-oss sync looks again',
+    })
   }
 
   /** A domain that is not bound has to be proven to be ours first; what that takes is asked for. */
@@ -179,3 +208,6 @@ const vendorCodeOf = (error: unknown): string | undefined =>
 
 const chainSum = (bundle: CertificateBundle): string =>
   createHash('sha256').update(fullchain(bundle)).digest('hex').slice(0, 12)
+
+/** What OSS called it, out of a proof. */
+export const idOfProof = (proof: string | undefined): string | undefined => proof?.split(' ')[0]

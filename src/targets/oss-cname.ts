@@ -42,7 +42,7 @@ export const ossCname = (options: OssCnameOptions): DeployTarget => {
     warmUp: () => domains.warmUp(1),
     binds: (other) => isAuto || other === domain,
     // Those that auto finds are found in the bucket's list of domains.
-    opens: async (other) => (other === bucket ? (isAuto ? [] : [domain]) : undefined),
+    opens: async (other) => ({ opens: other === bucket ? 'yes' : 'no', hosts: isAuto ? [] : [domain] }),
     observe: async (ids, signal) => {
       const look = await domains.list(signal)
       if (look.status !== 'found') return { status: 'refused' }
@@ -83,7 +83,10 @@ const strandOf = (
   {
     id: `bind${suffix}`,
     does: `have OSS host it for ${domain} (bucket ${options.bucket})`,
-    run: (signal, proof) => new OssCnameBinding(options, { bundle, circumstances, domain }).run(signal, proof),
+    run: (signal, proof) =>
+      options.domains.turns.alone(domain, () =>
+        new OssCnameBinding(options, { bundle, circumstances, domain, isFound: suffix !== '' }).run(signal, proof),
+      ),
   },
   ...(options.verify
     ? [servedStep({ id: `served${suffix}`, host: domain, bundle, hostedOn: 'oss' }, options.context)]
@@ -103,11 +106,15 @@ const findDomains = async (
       hint: `grant the RAM user oss:ListCname on acs:oss:*:*:${bucket} (acme-oss policy prints all that is needed), or name each domain: --oss-cname ${bucket}/static.example.com`,
     })
   }
-  const covered = look.value.map(({ domain }) => domain).filter((domain) => covers(bundle.names, domain))
+  const all = look.value.filter(({ domain }) => covers(bundle.names, domain))
+  const covered = all.filter(({ isEnabled }) => isEnabled).map(({ domain }) => domain)
+  const warnings = all
+    .filter(({ isEnabled }) => !isEnabled)
+    .map(({ domain }) => `${domain} is disabled in the bucket ${bucket}, and was left alone`)
   if (covered.length === 0) {
     const warning = `oss-cname ${bucket}/auto: none of the ${look.value.length} domains of the bucket is covered by the certificate (${bundle.names.join(', ')})`
-    return { status: 'skipped', note: 'no domain is covered', warnings: [warning] }
+    return { status: 'skipped', note: 'no domain is covered', warnings: [...warnings, warning] }
   }
   const found: Strand[] = covered.map((domain) => strandOf(options, bundle, circumstances, domain, ` ${domain}`))
-  return { status: 'unchanged', note: `found ${covered.length}`, found }
+  return { status: 'unchanged', note: `found ${covered.length}`, found, warnings }
 }

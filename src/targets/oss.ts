@@ -100,13 +100,16 @@ const observe = async ({ store, prefix, settings }: OssLayoutOptions, signal: Ab
 }
 
 /** @throws CertError LAYOUT_IS_PUBLIC */
-const requirePrivate = (place: string, { open, silent, isPartial }: Openness): Outcome => {
-  const warnings = silent.map(
-    (host) => `${host} does not answer, so it is not known whether strangers can read ${place}latest/ through it`,
-  )
+const requirePrivate = (place: string, { open, silent, unknown }: Openness): Outcome => {
   if (open.length === 0) {
-    const unseen = isPartial ? '; domains that are bound to the bucket were not asked, since they cannot be listed' : ''
-    return { status: 'unchanged', note: `strangers are refused${unseen}`, warnings }
+    const warnings = [
+      ...silent.map(
+        (host) => `${host} does not answer, so it is not known whether strangers can read ${place}latest/ through it`,
+      ),
+      ...unknown.map((what) => `${what}, so it is not known whether strangers can read ${place}latest/ through them`),
+    ]
+    const note = warnings.length === 0 ? 'strangers are refused' : 'strangers are refused where they could be tried'
+    return { status: 'unchanged', note, warnings }
   }
   throw new CertError('LAYOUT_IS_PUBLIC', `${place}latest/ can be read by anybody through ${open.join(', ')}`, {
     hint: 'make the bucket private, keep CDN from fetching this prefix from a private bucket, or use another bucket; then have the certificate issued anew with a new key, for this one may be known',
@@ -254,7 +257,10 @@ class LayoutWriter {
       }
     }
     const exposure = await store.exposure(signal)
-    const way = exposure === 'public' ? `${store.name} can be read by anybody` : await this.#openedBy(signal)
+    const { way, unknown } =
+      exposure === 'public'
+        ? { way: `${store.name} can be read by anybody`, unknown: [] }
+        : await this.#openedBy(signal)
     if (way !== undefined && !allowPublicBucket) {
       throw new CertError('KEY_WOULD_BE_PUBLIC', `${way}, and the private key was not written to it`, {
         hint: 'grant oss:PutObjectAcl so that the key can be protected by itself, make the bucket private, or use another bucket; --allow-public-bucket writes it all the same',
@@ -262,17 +268,24 @@ class LayoutWriter {
     }
     const result = await store.put(object, {}, signal)
     this.#warnExposed(exposure)
+    for (const name of unknown) {
+      this.#warn(
+        `the private key has no access rule of its own (oss:PutObjectAcl is not granted), and whether ${name} serves the objects of ${store.name} may not be looked up`,
+      )
+    }
     return result
   }
 
-  /** Other targets of the same deployment that have the bucket's objects served under a domain. */
-  async #openedBy(signal: AbortSignal): Promise<string | undefined> {
+  /** Other targets of the same deployment that have the bucket's objects served under a domain, or may have. */
+  async #openedBy(signal: AbortSignal): Promise<{ readonly way: string | undefined; readonly unknown: string[] }> {
     const { store } = this.#options
+    const unknown: string[] = []
     for (const other of this.#circumstances.others) {
-      const hosts = await other.opens?.(bucketOf(store), signal).catch(() => undefined)
-      if (hosts !== undefined) return `${other.name} serves the objects of ${store.name}`
+      const opening = await other.opens?.(bucketOf(store), signal)
+      if (opening?.opens === 'yes') return { way: `${other.name} serves the objects of ${store.name}`, unknown }
+      if (opening?.opens === 'unknown') unknown.push(other.name)
     }
-    return undefined
+    return { way: undefined, unknown }
   }
 
   #warnExposed(exposure: 'public' | 'private' | 'unknown'): void {
@@ -282,7 +295,11 @@ class LayoutWriter {
       unknown: `the private key has no access rule of its own (oss:PutObjectAcl is not granted), and whether ${name} is private cannot be read`,
       private: undefined,
     }[exposure]
-    if (warning !== undefined && !this.#warnings.includes(warning)) this.#warnings.push(warning)
+    if (warning !== undefined) this.#warn(warning)
+  }
+
+  #warn(warning: string): void {
+    if (!this.#warnings.includes(warning)) this.#warnings.push(warning)
   }
 }
 

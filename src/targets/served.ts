@@ -5,7 +5,7 @@ import { expectationOf } from '../proof/expectation.js'
 import type { AddressProof, HostProof } from '../proof/look.js'
 import { lookAt } from '../proof/look.js'
 import { waitUntilServed } from '../proof/wait-until-served.js'
-import type { DeployTarget, Outcome, Step } from './target.js'
+import type { DeployTarget, Outcome, Step, Validity } from './target.js'
 
 /** How a run looks at what is served. */
 export interface Looking {
@@ -45,24 +45,30 @@ export const servedStep = ({ id, host, bundle, hostedOn }: Served, { now, lookin
       nameServer: looking.nameServer,
       limit: looking.limit,
       onLook: looking.onLook,
-      isEnough: (look) => look.addresses.length > 0 && look.addresses.every((one) => isServedOrNewer(one, bundle)),
+      isEnough: (look) => isServedOrNewer(look, bundle),
       now,
       signal,
     })
     const { addresses, served, warnings } = proof
-    const where = addresses.map(({ address }) => address).join(', ')
+    const where = addresses.flatMap(({ address, isBeyondUs }) => (isBeyondUs ? [] : [address])).join(', ')
     return { status: 'unchanged', note: served ? `served by ${where}` : `a newer one is served by ${where}`, warnings }
   },
 })
 
-const isServedOrNewer = ({ verdict, certificate }: AddressProof, bundle: CertificateBundle): boolean =>
-  verdict.served ||
-  (verdict.problem.kind === 'other-certificate' &&
-    // What a browser says of it is what is wrong with it beside being another.
-    verdict.problem.browser === undefined &&
-    certificate !== null &&
-    certificate.notBefore > bundle.notBefore &&
-    certificate.notAfter > bundle.notAfter)
+/** Does every address that can be reached serve it, or a newer one of which a browser would not complain? */
+export const isServedOrNewer = ({ addresses }: Pick<HostProof, 'addresses'>, wanted: Validity): boolean => {
+  const reached = addresses.filter(({ isBeyondUs }) => !isBeyondUs)
+  return reached.length > 0 && reached.every((one) => one.verdict.served || isNewer(one, wanted))
+}
+
+const isNewer = ({ verdict, certificate }: AddressProof, wanted: Validity): boolean =>
+  !verdict.served &&
+  verdict.problem.kind === 'other-certificate' &&
+  // What a browser says of it is what is wrong with it beside being another.
+  verdict.problem.browser === undefined &&
+  certificate !== null &&
+  certificate.notBefore > wanted.notBefore &&
+  certificate.notAfter > wanted.notAfter
 
 /** Does the host serve this very certificate at this moment? */
 export const isServedNow = async (

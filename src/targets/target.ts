@@ -40,10 +40,17 @@ export interface DeployTarget {
   /** Does it give a certificate to CDN or DCDN that answers for this domain, or may it? */
   accelerates?(domain: string): boolean
   /**
-   * The hosts under which it makes a bucket's objects reachable, as far as it can name them; undefined where it does
-   * not, or where that cannot be known.
+   * Does it let the objects of a bucket be read under other names?
+   * @throws CertError where that could not be found out for now
    */
-  opens?(bucket: string, signal: AbortSignal): Promise<readonly string[] | undefined>
+  opens?(bucket: string, signal: AbortSignal): Promise<Opening>
+}
+
+export interface Opening {
+  /** Unknown where looking is not permitted. */
+  readonly opens: 'yes' | 'no' | 'unknown'
+  /** Under which, as far as they are known. */
+  readonly hosts: readonly string[]
 }
 
 /** What a target has to know of the world when it plans. */

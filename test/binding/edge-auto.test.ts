@@ -142,7 +142,7 @@ for (const product of products) {
     const { result } = await world.give(t, material, toAll(world), { code: 1 })
     t.match(stepError(result), {
       code: 'CLOUD_REFUSED',
-      hint: new RegExp(`grant the RAM user ${list} on acs:${name}:\\*:\\*:domain/\\*`),
+      hint: new RegExp(`grant the RAM user ${list} on acs:${name}:\\*:\\*:\\*`),
       vendor: { code: 'Forbidden.RAM' },
     })
     t.match(result.pending, only({ step: 'find' }))

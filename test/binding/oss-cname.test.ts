@@ -236,7 +236,7 @@ t.test('what OSS took and does not show is not taken for done', async (t) => {
   const world = await openBinding(t)
   world.emulator.bindCname(host, bucket, { certificate: pair(older) })
   world.emulator.fail({ action: 'oss:PutCname' }, { delayMs: 500 })
-  const giving = world.give(t, material, toHost(world), { code: 1 })
+  const giving = world.give(t, material, [...toHost(world), '--timeout', '3'], { code: 1 })
   await until('PutCname', () => puts(world).length > 0)
   // What it lists from then on is what was there before.
   const list = world.emulator.fail({ action: 'oss:ListCname' }, { delayMs: 400 })

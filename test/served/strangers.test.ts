@@ -245,4 +245,54 @@ t.test('later, when only the layout is open', together(), async (t) => {
   provesNoKey(t, world)
 })
 
+const unseeing = { deny: [{ action: 'cdn:DescribeCdnDomainDetail', resource: '*' }] }
+
+t.test('a domain of which nobody may say what it fetches is asked itself', together(), async (t) => {
+  const [world, edge] = await open(t, { key: unseeing })
+  world.emulator.addCdnDomain(www, { origin: bucket, privateOrigin: true })
+  const run = await world.deploy(material, [...world.withLayout, '--cdn-domain', www, ...looking(edge), '--json'])
+  ends(t, run, 3)
+  t.match(stepError(resultOf(run)), { code: 'LAYOUT_IS_PUBLIC', message: new RegExp(`through ${www}$`) })
+})
+
+t.test('a stranger does not mind a certificate of a CA that nobody knows', together(), async (t) => {
+  const [world, edge] = await open(t)
+  world.emulator.addCdnDomain(www, { origin: bucket, privateOrigin: true })
+  const words = [...world.withLayout, '--cdn-domain', www, ...looking(edge), '--json']
+  const run = await world.deploy(material, words, { environment: { NODE_EXTRA_CA_CERTS: undefined } })
+  ends(t, run, 3)
+  t.match(stepError(resultOf(run)), { code: 'LAYOUT_IS_PUBLIC', message: new RegExp(`through ${www}$`) })
+})
+
+t.test(
+  'where it may not be looked up what a domain fetches, the key is written with a warning',
+  together(),
+  async (t) => {
+    const deny = [...(noAcl.key?.deny ?? []), ...unseeing.deny]
+    const [world] = await open(t, { ...noAcl, key: { ...noAcl.key, deny } })
+    world.emulator.addCdnDomain(www, { origin: bucket })
+    const run = await world.deploy(material, [...world.withLayout, '--cdn-domain', www, '--json'])
+    ends(t, run, 0)
+    t.match(
+      resultOf(run).warnings.join('\n'),
+      new RegExp(`whether cdn ${www} serves the objects of oss://${bucket} may not be looked up`),
+    )
+  },
+)
+
+t.test('what could not be looked up for now is no answer', together(), async (t) => {
+  const [world] = await open(t, noAcl)
+  world.emulator.addCdnDomain(www, { origin: bucket })
+  const down = world.emulator.fail({ action: 'cdn:DescribeCdnDomainDetail' }, { status: 500, code: 'InternalError' })
+  const words = [...world.withLayout, '--cdn-domain', www, '--timeout', '2', '--json']
+  const run = await world.deploy(material, words)
+  ends(t, run, 3)
+  t.equal(stepError(resultOf(run)).code, 'CLOUD_UNAVAILABLE')
+  provesNoKey(t, world)
+  down.remove()
+  const later = await sync(world, ['--now', '--json'])
+  ends(t, later, 1)
+  t.match(pendingOf(resultsOf(later))[0], { target: layout, error: { code: 'KEY_WOULD_BE_PUBLIC' } })
+})
+
 await proveSilence(t)

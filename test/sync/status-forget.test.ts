@@ -256,7 +256,7 @@ t.test('forget while the hook is at work waits for it', together(), async (t) =>
   while (world.emulator.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
   const forgotten = await world.run(['forget', 'example.com'])
   ends(t, forgotten, 0)
-  t.match(forgotten.stdout, 'nothing was open')
+  t.match(forgotten.stdout, 'no longer wanted: oss my-ssl-certs')
   ends(t, await hook, 0)
   provesLayout(t, world.objects, material)
   await provesSettled(t, world, material)
