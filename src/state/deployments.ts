@@ -2,6 +2,7 @@ import { archiveName, type CertificateBundle, fullchain } from '../certificate/b
 import type { CertError } from '../errors.js'
 import { Secret } from '../secret.js'
 import {
+  calledAlone,
   closeSteps,
   type DeploymentRecord,
   forgetSteps,
@@ -15,6 +16,7 @@ import {
   type StepRecord,
   superseded,
   type TargetRecord,
+  wantedPlaces,
   withoutOtherWays,
 } from './deployment-record.js'
 import type { StateFolder } from './state-folder.js'
@@ -315,17 +317,20 @@ export const isUntidy = async (state: StateFolder, name: string): Promise<boolea
 }
 
 /**
- * The newest certificate that this machine knows to have been put or wanted on each target, beside this one: where
- * reading is not permitted, nothing else keeps an older certificate from taking its place.
+ * The newest certificate that this machine knows to have been put or wanted on each target, or in one place that it
+ * found, beside this one: where reading is not permitted, nothing else keeps an older certificate from taking its place.
  */
 export const newestOn = async (
   state: StateFolder,
   bundle: Pick<CertificateBundle, 'name' | 'fingerprint'>,
-): Promise<(identity: string) => Validity | undefined> => {
+): Promise<(identity: string, place?: string) => Validity | undefined> => {
   const { records } = await readDeployments(state, bundle.name)
-  const others = records.filter(({ fingerprint }) => fingerprint.sha256 !== bundle.fingerprint.sha256)
-  return (identity) => {
-    const newest = others.find((record) => isOrWasWanted(record.targets[identity]))
+  const others = records
+    .filter(({ fingerprint }) => fingerprint.sha256 !== bundle.fingerprint.sha256)
+    .map((record) => ({ record, places: wantedPlaces(record) }))
+  return (identity, place) => {
+    const alone = calledAlone(identity, place)
+    const newest = others.find(({ places }) => places.has(identity) || places.has(alone))?.record
     return newest && { notBefore: new Date(newest.notBefore), notAfter: new Date(newest.notAfter) }
   }
 }
