@@ -28,7 +28,7 @@ export interface Report {
 /** Told of every step as it begins and ends, so that progress can be shown and recorded. */
 export interface Observer {
   begun?(target: DeployTarget, step: Step): void
-  /** What a step found to be done as well, before any of it is. */
+  /** What a step found to be done as well, before any of it is: all of it, which may be nothing. */
   found?(target: DeployTarget, strands: readonly Strand[]): void
   ended?(target: DeployTarget, result: StepResult): void
 }
@@ -130,11 +130,11 @@ const runSteps = async (
   const found: Strand[] = []
   for (const step of steps) {
     const isOver = hasFailed || results.some(isFailed)
-    const { result, more } = isOver ? { result: notTried(step), more: [] } : await runStep(target, step, run)
+    const { result, more } = isOver ? { result: notTried(step), more: undefined } : await runStep(target, step, run)
     results.push(result)
-    found.push(...more)
+    found.push(...(more ?? []))
     // What was found is on record before the step that found it is crossed off.
-    if (more.length > 0) for (const observer of run.observers) observer.found?.(target, more)
+    if (more !== undefined) for (const observer of run.observers) observer.found?.(target, more)
     for (const observer of run.observers) observer.ended?.(target, result)
   }
   return { results, found }
@@ -150,7 +150,8 @@ const notTried = ({ id, does }: Step): StepResult => ({
 
 interface StepEnd {
   readonly result: StepResult
-  readonly more: readonly Strand[]
+  /** Undefined where it did not look for any. */
+  readonly more: readonly Strand[] | undefined
 }
 
 const runStep = async (target: DeployTarget, step: Step, run: Run): Promise<StepEnd> => {
@@ -160,9 +161,9 @@ const runStep = async (target: DeployTarget, step: Step, run: Run): Promise<Step
   try {
     const outcome = await step.run(run.signal, run.proofOf(target.identity, step.id))
     run.warnings.push(...(outcome.warnings ?? []).filter((warning) => !run.warnings.includes(warning)))
-    return { result: { ...about(), ...ended(outcome) }, more: outcome.found ?? [] }
+    return { result: { ...about(), ...ended(outcome) }, more: outcome.found ?? (step.finds && []) }
   } catch (error) {
-    return { result: { ...about(), status: 'failed', error: toCertError(error) }, more: [] }
+    return { result: { ...about(), status: 'failed', error: toCertError(error) }, more: undefined }
   }
 }
 

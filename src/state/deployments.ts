@@ -6,6 +6,7 @@ import {
   closeSteps,
   type DeploymentRecord,
   forgetSteps,
+  foundPlace,
   isOrWasWanted,
   nextTry,
   type Pending,
@@ -137,12 +138,13 @@ export class Deployment {
     return proofOf(this.#record, identity, step)
   }
 
-  /** A step found out what is to be done as well. */
+  /** A step found out all that is to be done as well; what else an earlier run found is not there to be watched. */
   found(identity: string, steps: readonly string[]): void {
     const target = this.#record.targets[identity]
     if (target === undefined) return
     const added = steps.map((step) => [step, pendingStep(proofOf(this.#record, identity, step))])
-    const all = { ...target.steps, ...Object.fromEntries(added) }
+    const own = Object.entries(target.steps).filter(([step]) => foundPlace(step) === undefined)
+    const all = Object.fromEntries([...own, ...added])
     this.#change({ ...this.#record, targets: { ...this.#record.targets, [identity]: { ...target, steps: all } } })
   }
 

@@ -191,6 +191,38 @@ t.test('the same certificate on other targets is added to its record', async (t)
   t.equal(deploymentsIn(root)[0]?.privateKey, key, 'and comes back when it is needed again')
 })
 
+t.test('what is not found again is let go of', async (t) => {
+  const { root, record } = await open(t)
+  const steps = () => Object.keys(deploymentsIn(root)[0]?.record.targets['test one']?.steps ?? {})
+  const one = target('one', ['find'])
+  const first = await record(one, target('two', ['find']))
+  first.found('test two', ['bind a'])
+  first.found('test one', ['bind a', 'served a', 'bind b', 'served b', 'bind c'])
+  first.done('test one', 'find', 'found 3')
+  for (const place of ['a', 'b']) first.done('test one', `bind ${place}`, undefined, `proof of ${place}`)
+  first.done('test one', 'served a', undefined)
+  first.failed('test one', 'served b', busy)
+  await first.settle()
+  t.same(steps(), ['find', 'bind a', 'served a', 'bind b', 'served b', 'bind c'])
+
+  const again = await record(one)
+  again.found('test one', ['bind a'])
+  await again.settle()
+  t.same(steps(), ['find', 'bind a'])
+  t.equal(again.proofOf('test one', 'bind a'), 'proof of a', 'what is found again is proven still')
+  t.same(
+    again.pending.map(({ identity, step }) => `${identity} ${step}`),
+    ['test one find', 'test one bind a', 'test two find', 'test two bind a'],
+    'of another target nothing is taken',
+  )
+  again.found('test one', [])
+  again.done('test one', 'find', 'no domain is covered')
+  for (const step of ['find', 'bind a']) again.done('test two', step, undefined)
+  await again.settle()
+  t.same(steps(), ['find'], 'nothing is found any more')
+  t.equal(deploymentsIn(root)[0]?.privateKey, undefined)
+})
+
 t.test('the newest that is known of a place, whether it was named or found there', async (t) => {
   const { state, clock } = await open(t)
   const minted = await mintMaterial({ notBefore: daysFromNow(-40), notAfter: daysFromNow(30) })
