@@ -84,7 +84,7 @@ const afterBinding = async (
 
 const runStage = async ({ target, steps, strands }: Stage, run: Run): Promise<StageReport> => {
   const own = await runSteps(target, steps, run)
-  const found = await runStrands(target, [...strands, ...own.found], run)
+  const found = await runStrands(target, distinct([...own.found, ...strands]), run)
   const results = [own.results, ...found].flat()
   const has = (status: StepResult['status']) => results.some((result) => result.status === status)
   const isWhole = (all: readonly StepResult[]) => all.every(({ status }) => status !== 'failed')
@@ -94,6 +94,16 @@ const runStage = async ({ target, steps, strands }: Stage, run: Run): Promise<St
     isPartly: has('failed') && found.some(isWhole),
     steps: results,
   }
+}
+
+/** No step twice: a list that changes while it is read may hold a place on two of its pages. */
+const distinct = (strands: readonly Strand[]): readonly Strand[] => {
+  const seen = new Set<string>()
+  return strands.filter((strand) => {
+    const isNew = strand.every(({ id }) => !seen.has(id))
+    for (const { id } of strand) seen.add(id)
+    return isNew
+  })
 }
 
 /** Some at a time; but those that have come to where they only wait make room for others. */

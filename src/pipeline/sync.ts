@@ -235,7 +235,8 @@ const plannedStages = async (
       requireUseful(bundle.names, [target])
       const circumstances = circumstancesOf(identity, targets, newest)
       const steps = target.plan(bundle, circumstances).filter(({ id }) => open.includes(id))
-      const strands = target.planFound?.(bundle, circumstances, open) ?? []
+      // What is looked for anew is found again: a process was killed before it could cross the looking off.
+      const strands = steps.some(({ finds }) => finds) ? [] : (target.planFound?.(bundle, circumstances, open) ?? [])
       if (steps.length + strands.length === 0)
         throw new CertError('INTERNAL', `${recorded.name} has no step ${open[0]}`)
       // Crossed off where it stands, whatever the target is called by now.

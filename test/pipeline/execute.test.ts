@@ -163,6 +163,20 @@ t.test('what was found is told before the step ends, also when that is nothing',
   ])
 })
 
+t.test('what is found twice is done once', async (t) => {
+  const step = (id: string): Step => ({ id, does: id, run: async () => changed() })
+  const found = ['a', 'b', 'a'].map((place) => [step(`bind ${place}`), step(`served ${place}`)])
+  const finding = target('auto', {
+    find: () => ({ status: 'unchanged', found }),
+  })
+  const report = await execute(
+    { bundle, stages: [{ target: finding, steps: finding.plan(bundle, { others: [] }), strands: [[step('bind b')]] }] },
+    signal,
+    [],
+  )
+  t.same(report.stages[0]?.steps.map(({ id }) => id).sort(), ['bind a', 'bind b', 'find', 'served a', 'served b'])
+})
+
 t.test('the signal reaches every step', async (t) => {
   const abort = new AbortController()
   const plan = planDeployment(bundle, [
