@@ -1,7 +1,7 @@
 import type { CertificateBundle } from '../certificate/bundle.js'
 import { CertError, toCertError } from '../errors.js'
 import type { Pending } from '../state/deployment-record.js'
-import { Deployment, newestOn, type WantedTarget } from '../state/deployments.js'
+import { Deployment, newestOn, tidyDeployments, type WantedTarget } from '../state/deployments.js'
 import { type LockOptions, withLock, withLocks } from '../state/lock.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget, Strand } from '../targets/target.js'
@@ -45,7 +45,10 @@ export const deploy = async (options: DeployOptions): Promise<Deployed> => {
         observers: [observer, recorder(deployment)],
         proofOf: (identity, step) => deployment.proofOf(identity, step),
       })
-      return { ...report, ...(await settled(deployment, report.warnings)) }
+      const done = await settled(deployment, report.warnings)
+      // What was found takes the place of what an older one wanted there; in vain, that is left to the next run.
+      if (findsPlaces(now)) await tidyDeployments(state, bundle.name, options.now).catch(() => undefined)
+      return { ...report, ...done }
     })
   } catch (error) {
     if (error instanceof CertError && error.code === 'STATE_UNUSABLE') {
@@ -101,6 +104,8 @@ export const executeAlone = async (
   const places = plan.stages.map(({ target }) => `at ${target.name}`)
   return await withLocks(state, places, { signal, onWait }, () => execute(plan, signal, observers, proofOf))
 }
+
+const findsPlaces = ({ stages }: Plan): boolean => stages.some(({ steps }) => steps.some(({ finds }) => finds))
 
 /** Being deployed matters more than being recorded. */
 const deployUnrecorded = async ({ signal, observer }: DeployOptions, plan: Plan, why: CertError): Promise<Deployed> => {

@@ -28,7 +28,7 @@ export interface Report {
 /** Told of every step as it begins and ends, so that progress can be shown and recorded. */
 export interface Observer {
   begun?(target: DeployTarget, step: Step): void
-  /** What a step found to be done as well, before any of it is. */
+  /** What a step found to be done as well, before any of it is: all of it, which may be nothing. */
   found?(target: DeployTarget, strands: readonly Strand[]): void
   ended?(target: DeployTarget, result: StepResult): void
 }
@@ -84,7 +84,7 @@ const afterBinding = async (
 
 const runStage = async ({ target, steps, strands }: Stage, run: Run): Promise<StageReport> => {
   const own = await runSteps(target, steps, run)
-  const found = await runStrands(target, [...strands, ...own.found], run)
+  const found = await runStrands(target, distinct([...own.found, ...strands]), run)
   const results = [own.results, ...found].flat()
   const has = (status: StepResult['status']) => results.some((result) => result.status === status)
   const isWhole = (all: readonly StepResult[]) => all.every(({ status }) => status !== 'failed')
@@ -94,6 +94,16 @@ const runStage = async ({ target, steps, strands }: Stage, run: Run): Promise<St
     isPartly: has('failed') && found.some(isWhole),
     steps: results,
   }
+}
+
+/** No step twice: a list that changes while it is read may hold a place on two of its pages. */
+const distinct = (strands: readonly Strand[]): readonly Strand[] => {
+  const seen = new Set<string>()
+  return strands.filter((strand) => {
+    const isNew = strand.every(({ id }) => !seen.has(id))
+    for (const { id } of strand) seen.add(id)
+    return isNew
+  })
 }
 
 /** Some at a time; but those that have come to where they only wait make room for others. */
@@ -136,11 +146,11 @@ const runSteps = async (
     const ended = [...before, ...results]
     // Where there was nothing to do something to, there is nothing for what follows either.
     const passedOver = ended.some(isFailed) ? notTried(step) : ended.some(isNothing) ? nothing(step) : undefined
-    const { result, more } = passedOver ? { result: passedOver, more: [] } : await runStep(target, step, run)
+    const { result, more } = passedOver ? { result: passedOver, more: undefined } : await runStep(target, step, run)
     results.push(result)
-    found.push(...more)
+    found.push(...(more ?? []))
     // What was found is on record before the step that found it is crossed off.
-    if (more.length > 0) for (const observer of run.observers) observer.found?.(target, more)
+    if (more !== undefined) for (const observer of run.observers) observer.found?.(target, more)
     for (const observer of run.observers) observer.ended?.(target, result)
   }
   return { results, found }
@@ -156,7 +166,8 @@ const notTried = ({ id, does }: Step): StepResult => ({
 
 interface StepEnd {
   readonly result: StepResult
-  readonly more: readonly Strand[]
+  /** Undefined where it did not look for any. */
+  readonly more: readonly Strand[] | undefined
 }
 
 const runStep = async (target: DeployTarget, step: Step, run: Run): Promise<StepEnd> => {
@@ -166,9 +177,9 @@ const runStep = async (target: DeployTarget, step: Step, run: Run): Promise<Step
   try {
     const outcome = await step.run(run.signal, run.proofOf(target.identity, step.id))
     run.warnings.push(...(outcome.warnings ?? []).filter((warning) => !run.warnings.includes(warning)))
-    return { result: { ...about(), ...ended(outcome) }, more: outcome.found ?? [] }
+    return { result: { ...about(), ...ended(outcome) }, more: outcome.found ?? (step.finds && []) }
   } catch (error) {
-    return { result: { ...about(), status: 'failed', error: toCertError(error) }, more: [] }
+    return { result: { ...about(), status: 'failed', error: toCertError(error) }, more: undefined }
   }
 }
 

@@ -18,15 +18,17 @@ export interface Stage {
   readonly strands: readonly Strand[]
 }
 
+type NewestOn = (identity: string, place?: string) => Validity | undefined
+
 /**
  * Lists every step of every target, once the certificate is known to cover all that will be served with it.
- * @param newestOn the newest certificate known to be wanted on a target, by its identity
+ * @param newestOn the newest certificate known to be wanted on a target, by its identity, or in a place of it
  * @throws CertError NAME_NOT_COVERED, USAGE
  */
 export const planDeployment = (
   bundle: CertificateBundle,
   targets: readonly DeployTarget[],
-  newestOn: (identity: string) => Validity | undefined = () => undefined,
+  newestOn: NewestOn = () => undefined,
 ): Plan => {
   requireUseful(bundle.names, targets)
   const distinct = [...new Map(targets.map((target) => [target.identity, target])).values()]
@@ -34,19 +36,20 @@ export const planDeployment = (
     bundle,
     stages: distinct.map((target) => ({
       target,
-      steps: target.plan(bundle, circumstancesOf(target, distinct, newestOn)),
+      steps: target.plan(bundle, circumstancesOf(target.identity, distinct, newestOn)),
       strands: [],
     })),
   }
 }
 
 export const circumstancesOf = (
-  target: DeployTarget,
+  identity: string,
   targets: readonly DeployTarget[],
-  newestOn: (identity: string) => Validity | undefined,
+  newestOn: NewestOn,
 ): Circumstances => ({
-  newest: newestOn(target.identity),
-  others: targets.filter(({ identity }) => identity !== target.identity),
+  newest: newestOn(identity),
+  newestAt: (place) => newestOn(identity, place),
+  others: targets.filter((other) => other.identity !== identity),
 })
 
 /**

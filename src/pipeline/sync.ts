@@ -15,7 +15,7 @@ import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget, TargetSettings } from '../targets/target.js'
 import { executeAlone, recorder, settled, wantedTargets } from './deploy.js'
 import type { Observer, StageReport } from './execute.js'
-import { planDeployment, requireUseful, type Stage } from './plan.js'
+import { circumstancesOf, planDeployment, requireUseful, type Stage } from './plan.js'
 
 export interface SyncOptions {
   readonly state: StateFolder
@@ -224,7 +224,7 @@ const plannedStages = async (
 ): Promise<{ readonly stages: readonly Stage[]; readonly failed: readonly FailedStage[] }> => {
   const { state, all, now } = options
   const newest = await newestOn(state, bundle)
-  const others = otherTargets(deployment, options)
+  const targets = targetsOf(deployment, options)
   const stages: Stage[] = []
   const failed: FailedStage[] = []
   for (const [identity, open] of dueSteps(deployment.record, all, now())) {
@@ -233,9 +233,10 @@ const plannedStages = async (
     try {
       const target = options.create(recorded.kind, recorded.settings)
       requireUseful(bundle.names, [target])
-      const circumstances = { newest: newest(identity), others: others(identity) }
+      const circumstances = circumstancesOf(identity, targets, newest)
       const steps = target.plan(bundle, circumstances).filter(({ id }) => open.includes(id))
-      const strands = target.planFound?.(bundle, circumstances, open) ?? []
+      // What is looked for anew is found again: a process was killed before it could cross the looking off.
+      const strands = steps.some(({ finds }) => finds) ? [] : (target.planFound?.(bundle, circumstances, open) ?? [])
       if (steps.length + strands.length === 0)
         throw new CertError('INTERNAL', `${recorded.name} has no step ${open[0]}`)
       // Crossed off where it stands, whatever the target is called by now.
@@ -262,17 +263,15 @@ const dueSteps = (record: DeploymentRecord, all: boolean, now: Date): ReadonlyMa
   return steps
 }
 
-/** The targets of the certificate beside one of them, as far as they can still be made. */
-const otherTargets = (deployment: Deployment, { create }: SyncOptions): ((identity: string) => DeployTarget[]) => {
-  const made = Object.entries(deployment.record.targets).flatMap(([identity, { kind, settings }]) => {
+/** The targets of the certificate, as far as they can still be made. */
+const targetsOf = (deployment: Deployment, { create }: SyncOptions): DeployTarget[] =>
+  Object.entries(deployment.record.targets).flatMap(([identity, { kind, settings }]) => {
     try {
       return [{ ...create(kind, settings), identity }]
     } catch {
       return []
     }
   })
-  return (identity) => made.filter((one) => one.identity !== identity)
-}
 
 const failedStage = (
   identity: string,

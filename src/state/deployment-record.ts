@@ -99,10 +99,16 @@ export const upcomingOf = (record: DeploymentRecord): Pending[] => {
 
 /** Do these two follow each other, rather than stand side by side? */
 export const isInTurn = (one: Pending, other: Pending): boolean =>
-  one.identity === other.identity && placeOf(one) === placeOf(other)
+  one.identity === other.identity && foundPlace(one.step ?? '') === foundPlace(other.step ?? '')
 
 /** A target that finds its places has a step of each, with the place behind a space. */
-const placeOf = ({ step = '' }: Pending): string => /^\S+ (.*)$/s.exec(step)?.[1] ?? ''
+export const foundPlace = (step: string): string | undefined => /^\S+ (.*)$/s.exec(step)?.[1]
+
+/** What a target would be called, or identified by, that is this place alone: of `cdn auto`, `cdn www.example.com`. */
+export const calledAlone = (target: string, place: string | undefined): string =>
+  place === undefined
+    ? target
+    : target.replace(/^(\S+ (?:[^/\s]+\/)?)auto(?= at |$)/, (_, before) => `${before}${place}`)
 
 /** Has its time come? What is further off than any pause was written while the clock was wrong. */
 export const isDue = ({ next }: Pick<Pending, 'next'>, now: Date): boolean => {
@@ -131,12 +137,26 @@ export const proofOf = (record: DeploymentRecord | undefined, identity: string, 
 
 /** Wanted there still, or put there; neither forgotten nor given up. */
 export const isOrWasWanted = (target: TargetRecord | undefined): boolean =>
-  target !== undefined &&
-  Object.values(target.steps).some(({ status }) => ['pending', 'failed', 'done'].includes(status))
+  target !== undefined && Object.values(target.steps).some(isStepWanted)
 
-/** The target of a record that is the same place, reached through another endpoint as it may be. */
-const samePlace = (record: DeploymentRecord, identity: string, { name }: TargetRecord): TargetRecord | undefined =>
-  record.targets[identity] ?? Object.values(record.targets).find((other) => other.name === name)
+const isStepWanted = ({ status }: StepRecord): boolean => ['pending', 'failed', 'done'].includes(status)
+
+/**
+ * Where a step puts a certificate: its target, by identity and by name (it may be reached through another endpoint), and
+ * the place that was found, as a target that was given that place alone would be called.
+ */
+const placesOf = (identity: string, { name }: TargetRecord, step: string): string[] =>
+  [identity, name].flatMap((target) => [target, calledAlone(target, foundPlace(step))])
+
+/** Where a record wants its certificate still, or put it, by identity and by name. */
+export const wantedPlaces = ({ targets }: DeploymentRecord): ReadonlySet<string> =>
+  new Set(
+    Object.entries(targets).flatMap(([identity, target]) =>
+      Object.entries(target.steps).flatMap(([step, state]) =>
+        isStepWanted(state) ? placesOf(identity, target, step) : [],
+      ),
+    ),
+  )
 
 /** The record without what it wants of places that are asked for through other endpoints now. */
 export const withoutOtherWays = (
@@ -162,9 +182,10 @@ export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now
   // An older one that was asked for later, and is to replace what is newer, is wanted all the same.
   const isInsisted = ({ settings }: TargetRecord): boolean =>
     settings['allow-older'] === true && Date.parse(older.recordedAt) > Date.parse(newer.recordedAt)
+  const taken = wantedPlaces(newer)
   const closed = {
-    ...closeSteps(older, (identity, target) =>
-      isOrWasWanted(samePlace(newer, identity, target)) && !isInsisted(target) ? step : undefined,
+    ...closeSteps(older, (identity, target, id) =>
+      placesOf(identity, target, id).some((place) => taken.has(place)) && !isInsisted(target) ? step : undefined,
     ),
     // What will be found out for the newer one would have held for the older one.
     unresolved: newer.unresolved === null ? older.unresolved : null,
@@ -250,14 +271,15 @@ export const forgetSteps = (
 /** The record with every open step that `close` answers for closed. */
 export const closeSteps = (
   record: DeploymentRecord,
-  close: (identity: string, target: TargetRecord) => StepRecord | undefined,
+  close: (identity: string, target: TargetRecord, step: string) => StepRecord | undefined,
 ): DeploymentRecord => ({
   ...record,
   targets: Object.fromEntries(
     Object.entries(record.targets).map(([identity, target]) => {
-      const closed = close(identity, target)
-      if (closed === undefined) return [identity, target]
-      const steps = Object.entries(target.steps).map(([step, state]) => [step, isOpen(state) ? closed : state])
+      const steps = Object.entries(target.steps).map(([step, state]) => [
+        step,
+        (isOpen(state) && close(identity, target, step)) || state,
+      ])
       return [identity, { ...target, steps: Object.fromEntries(steps) }]
     }),
   ),

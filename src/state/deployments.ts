@@ -2,9 +2,11 @@ import { archiveName, type CertificateBundle, fullchain } from '../certificate/b
 import type { CertError } from '../errors.js'
 import { Secret } from '../secret.js'
 import {
+  calledAlone,
   closeSteps,
   type DeploymentRecord,
   forgetSteps,
+  foundPlace,
   isOrWasWanted,
   nextTry,
   type Pending,
@@ -15,6 +17,7 @@ import {
   type StepRecord,
   superseded,
   type TargetRecord,
+  wantedPlaces,
   withoutOtherWays,
 } from './deployment-record.js'
 import type { StateFolder } from './state-folder.js'
@@ -135,12 +138,13 @@ export class Deployment {
     return proofOf(this.#record, identity, step)
   }
 
-  /** A step found out what is to be done as well. */
+  /** A step found out all that is to be done as well; what else an earlier run found is not there to be watched. */
   found(identity: string, steps: readonly string[]): void {
     const target = this.#record.targets[identity]
     if (target === undefined) return
     const added = steps.map((step) => [step, pendingStep(proofOf(this.#record, identity, step))])
-    const all = { ...target.steps, ...Object.fromEntries(added) }
+    const own = Object.entries(target.steps).filter(([step]) => foundPlace(step) === undefined)
+    const all = Object.fromEntries([...own, ...added])
     this.#change({ ...this.#record, targets: { ...this.#record.targets, [identity]: { ...target, steps: all } } })
   }
 
@@ -315,17 +319,20 @@ export const isUntidy = async (state: StateFolder, name: string): Promise<boolea
 }
 
 /**
- * The newest certificate that this machine knows to have been put or wanted on each target, beside this one: where
- * reading is not permitted, nothing else keeps an older certificate from taking its place.
+ * The newest certificate that this machine knows to have been put or wanted on each target, or in one place that it
+ * found, beside this one: where reading is not permitted, nothing else keeps an older certificate from taking its place.
  */
 export const newestOn = async (
   state: StateFolder,
   bundle: Pick<CertificateBundle, 'name' | 'fingerprint'>,
-): Promise<(identity: string) => Validity | undefined> => {
+): Promise<(identity: string, place?: string) => Validity | undefined> => {
   const { records } = await readDeployments(state, bundle.name)
-  const others = records.filter(({ fingerprint }) => fingerprint.sha256 !== bundle.fingerprint.sha256)
-  return (identity) => {
-    const newest = others.find((record) => isOrWasWanted(record.targets[identity]))
+  const others = records
+    .filter(({ fingerprint }) => fingerprint.sha256 !== bundle.fingerprint.sha256)
+    .map((record) => ({ record, places: wantedPlaces(record) }))
+  return (identity, place) => {
+    const alone = calledAlone(identity, place)
+    const newest = others.find(({ places }) => places.has(identity) || places.has(alone))?.record
     return newest && { notBefore: new Date(newest.notBefore), notAfter: new Date(newest.notAfter) }
   }
 }

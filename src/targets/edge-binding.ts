@@ -46,7 +46,9 @@ export const bindToEdge = async (options: EdgeBindingOptions, binding: EdgeBindi
   if (isShown(standing, binding) && !(await isToBeMended(standing, options, binding))) {
     return { status: 'unchanged', note: 'already there', proof: standing?.name, warnings: await remarks() }
   }
-  const newer = allowOlder ? undefined : newerThan(bundle, [leafOf(standing), circumstances.newest])
+  const newer = allowOlder
+    ? undefined
+    : newerThan(bundle, [leafOf(standing), circumstances.newestAt?.(domain) ?? circumstances.newest])
   if (newer !== undefined) return { status: 'unchanged', note: newer, warnings: await remarks() }
   const kept = service && (await keepInService(service, bundle, signal))
   const upload = (again: number): EdgeUpload =>

@@ -7,7 +7,7 @@ import type { Look } from '../object-store.js'
 import { patiently } from '../patience.js'
 import { newerThan } from './newer.js'
 import { beginToFollow, isServedNow, type LookingContext, sendsBrokenChain } from './served.js'
-import type { Circumstances, Outcome } from './target.js'
+import type { Circumstances, Outcome, Validity } from './target.js'
 import { handedOver, keepInService } from './upload.js'
 
 export interface OssCnameBindingOptions {
@@ -70,7 +70,7 @@ export class OssCnameBinding {
     }
     const newer = this.#options.allowOlder
       ? undefined
-      : newerThan(this.#bundle, [validityOf(standing), this.#circumstances.newest])
+      : newerThan(this.#bundle, [validityOf(standing), this.#newestKnown()])
     if (newer !== undefined) return { status: 'unchanged', note: newer }
     const given = kept === undefined ? handedOver(this.#bundle) : { id: kept.identifier }
     try {
@@ -94,6 +94,11 @@ export class OssCnameBinding {
     if (this.#standing(look)?.id !== seen?.id) return await this.#bind(signal, proof, false)
     await domains.put(this.#domain, given, undefined, signal)
     return await this.#readBack(look, 'id' in given ? given.id : undefined, signal)
+  }
+
+  #newestKnown(): Validity | undefined {
+    const { newest, newestAt } = this.#circumstances
+    return newestAt?.(this.#domain) ?? newest
   }
 
   #standing(look: Look<readonly BoundDomain[]>): HostedCertificate | undefined {

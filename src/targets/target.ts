@@ -57,6 +57,8 @@ export interface Opening {
 export interface Circumstances {
   /** The newest certificate that is known to have been put there or wanted there. */
   readonly newest?: Validity | undefined
+  /** The same for one place of those that the target finds, such as a domain: another target may have been named for it. */
+  readonly newestAt?: ((place: string) => Validity | undefined) | undefined
   /** The other targets of the same deployment. */
   readonly others: readonly DeployTarget[]
 }

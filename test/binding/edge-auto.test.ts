@@ -160,6 +160,35 @@ for (const product of products) {
   })
 }
 
+t.test('domains that are not found again are let go of', async (t) => {
+  const world = await openBinding(t)
+  const [www, img] = ['www', 'img'].map((one) =>
+    world.emulator.addCdnDomain(`${one}.example.com`, { certificate: pair(older) }),
+  )
+  const words = ['--cdn-domain', 'auto', ...world.toEdges]
+  await world.give(t, material, words)
+  if (img === undefined || www === undefined) throw new Error('there are two')
+  img.status = 'offline'
+  img.host(undefined, 0)
+  const before = await world.run(['status'])
+  t.equal(before.code, 1, 'as long as nobody has looked for them')
+  t.match(before.stdout, /img\.example\.com: no certificate is there/)
+  const { result } = await world.give(t, material, words)
+  t.same(stepsOf(result), ['bind www.example.com unchanged', 'find unchanged'])
+  const status = await world.run(['status'])
+  t.equal(status.code, 0, status.stdout)
+  t.notMatch(status.stdout, /img/)
+
+  www.status = 'offline'
+  www.host(undefined, 0)
+  await world.give(t, material, words)
+  t.equal((await world.run(['status'])).code, 0, 'none is found any more')
+  for (const one of [img, www]) one.status = 'online'
+  const back = await world.give(t, material, [...words, '--enable-https'])
+  t.same(stepsOf(back.result), ['bind img.example.com changed', 'bind www.example.com changed', 'find unchanged'])
+  t.equal((await world.run(['status'])).code, 0)
+})
+
 t.test('status looks at every domain, however many wait for their turn', async (t) => {
   const world = await openBinding(t)
   for (let i = 0; i < 40; i++) world.emulator.addCdnDomain(`n${i}.example.com`, { certificate: pair(material) })

@@ -1,5 +1,7 @@
 // A run that ends half-way through the domains that it found: the next one does the rest, and nothing twice.
 import type { ChildProcess } from 'node:child_process'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { daysFromNow, deploymentsIn, until } from '../deploy-world.js'
 import {
@@ -91,6 +93,32 @@ t.test('killed while it looks for domains', async (t) => {
   t.match(lineOf<SyncShape>(status).results, { 0: { pending: { 0: { target: 'cdn auto', step: 'find' } } } })
   const synced = await world.syncNow(t)
   t.same(stepsOf(synced.results[0] ?? { stages: [] }), [...all.map((one) => `bind ${one} changed`), 'find unchanged'])
+})
+
+t.test('what was found is on record, and that it was looked for is not', async (t) => {
+  const world = await openBinding(t)
+  for (const one of all) world.emulator.addCdnDomain(one, { certificate: pair(older) })
+  const fault = world.emulator.fail({ action: cdn.set }, { status: 403, code: 'DomainInSafeMode' })
+  const words = ['--cdn-domain', 'auto', ...world.toEdges]
+  await world.give(t, material, words, { code: 1 })
+  fault.remove()
+  // As a process leaves it that is killed between the two.
+  const [name = ''] = readdirSync(join(world.state, 'deployments'))
+  const [id = ''] = readdirSync(join(world.state, 'deployments', name))
+  const path = join(world.state, 'deployments', name, id, 'record.json')
+  const record = JSON.parse(readFileSync(path, 'utf8')) as {
+    targets: Record<string, { steps: Record<string, unknown> }>
+  }
+  for (const { steps } of Object.values(record.targets)) {
+    for (const step of Object.keys(steps)) steps[step] = { status: 'pending' }
+  }
+  writeFileSync(path, JSON.stringify(record))
+
+  const from = world.emulator.requests.length
+  const synced = await world.syncNow(t)
+  t.same(stepsOf(synced.results[0] ?? { stages: [] }), [...all.map((one) => `bind ${one} changed`), 'find unchanged'])
+  t.same(setFor(world, from), all, 'none twice')
+  t.same(synced.results[0]?.pending, [])
 })
 
 t.test('a newer certificate comes while an older one is still wanted in one place', async (t) => {

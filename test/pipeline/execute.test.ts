@@ -133,6 +133,50 @@ t.test('observers are told of every step', async (t) => {
   )
 })
 
+t.test('what was found is told before the step ends, also when that is nothing', async (t) => {
+  const told: string[] = []
+  const observer: Observer = {
+    found: ({ name }, strands) => told.push(`${name} found [${strands.flat().map(({ id }) => id)}]`),
+    ended: ({ name }, { id, status }) => told.push(`${name} ${id} ${status}`),
+  }
+  const step = (id: string, run: Step['run'], finds?: true): Step => ({ id, does: id, run, ...(finds && { finds }) })
+  const bind = (place: string): Step => step(`bind ${place}`, async () => changed())
+  const finding = (name: string, run: Step['run']): DeployTarget =>
+    target(name, {}, { plan: () => [step('find', run, true)] })
+  for (const one of [
+    finding('two', async () => ({ ...unchanged(), found: [[bind('a')], [bind('b')]] })),
+    finding('none', async () => ({ status: 'skipped' })),
+    finding('failed', async () => fails()),
+    target('plain', { one: changed }),
+  ]) {
+    await run([one], [observer])
+  }
+  t.same(told, [
+    'two found [bind a,bind b]',
+    'two find unchanged',
+    'two bind a changed',
+    'two bind b changed',
+    'none found []',
+    'none find skipped',
+    'failed find failed',
+    'plain one changed',
+  ])
+})
+
+t.test('what is found twice is done once', async (t) => {
+  const step = (id: string): Step => ({ id, does: id, run: async () => changed() })
+  const found = ['a', 'b', 'a'].map((place) => [step(`bind ${place}`), step(`served ${place}`)])
+  const finding = target('auto', {
+    find: () => ({ status: 'unchanged', found }),
+  })
+  const report = await execute(
+    { bundle, stages: [{ target: finding, steps: finding.plan(bundle, { others: [] }), strands: [[step('bind b')]] }] },
+    signal,
+    [],
+  )
+  t.same(report.stages[0]?.steps.map(({ id }) => id).sort(), ['bind a', 'bind b', 'find', 'served a', 'served b'])
+})
+
 t.test('the signal reaches every step', async (t) => {
   const abort = new AbortController()
   const plan = planDeployment(bundle, [

@@ -1,5 +1,6 @@
 import t from 'tap'
 import {
+  calledAlone,
   type DeploymentRecord,
   isDue,
   isInTurn,
@@ -8,6 +9,7 @@ import {
   pendingOf,
   proofOf,
   type StepRecord,
+  superseded,
   upcomingOf,
   withoutOtherWays,
 } from '../../src/state/deployment-record.js'
@@ -126,6 +128,70 @@ t.test('where a place is reached another way now', async (t) => {
   )
   t.same(withoutOtherWays(record, [], now), record, 'nothing wanted takes nothing away')
   t.same(record.targets['cdn a.example.com at https://cdn.aliyuncs.com']?.steps, { bind: failed, served: pending })
+})
+
+t.test('a place by itself', async (t) => {
+  for (const [target, place, alone] of [
+    ['cdn auto', 'www.example.com', 'cdn www.example.com'],
+    ['cdn auto at https://auto.example.com', '.example.com', 'cdn .example.com at https://auto.example.com'],
+    ['oss-cname b/auto at https://x', 'a.example.com', 'oss-cname b/a.example.com at https://x'],
+    ['oss-cname auto/auto', '$&.example.com', 'oss-cname auto/$&.example.com'],
+    ['oss-cname auto/b.example.com', 'a.example.com', 'oss-cname auto/b.example.com'],
+    ['cdn auto.example.com at https://x', 'auto.example.com', 'cdn auto.example.com at https://x'],
+    ['cdn auto', undefined, 'cdn auto'],
+  ] as const) {
+    t.equal(calledAlone(target, place), alone, `${target}, ${place}`)
+  }
+})
+
+t.test('a place that was named once and found once is the same', async (t) => {
+  const auto = 'cdn auto at https://x'
+  const named = 'cdn a.example.com at https://x'
+  const bound = 'oss-cname b/auto at https://x'
+  const boundNamed = 'oss-cname b/a.example.com at https://x'
+  const steps = (name: string): Steps => ({ [`bind ${name}`]: failed, [`served ${name}`]: pending })
+  const found: Steps = { find: done, ...steps('a.example.com'), ...steps('b.example.com') }
+  const strand: Steps = { bind: failed, served: pending }
+  const newer = (targets: Readonly<Record<string, Steps>>): DeploymentRecord => ({
+    ...recordOf(targets),
+    notBefore: '2026-04-20T00:00:00.000Z',
+    notAfter: '2026-07-20T00:00:00.000Z',
+    fingerprint: { sha1: 'c'.repeat(40), sha256: 'c'.repeat(64) },
+  })
+  const left = (older: Readonly<Record<string, Steps>>, by: Readonly<Record<string, Steps>>): string[] =>
+    told(pendingOf(superseded(recordOf(older), newer(by), now)))
+  const ofB = (target: string): string[] => [`${target}: bind b.example.com`, `${target}: served b.example.com`]
+  const all = (target: string): string[] => told(pendingOf(recordOf({ [target]: found })))
+
+  t.same(left({ [auto]: found }, { [named]: { bind: done } }), ofB(auto), 'found, then named')
+  t.same(left({ [named]: strand }, { [auto]: { find: done, 'bind a.example.com': done } }), [], 'named, then found')
+  t.same(left({ [bound]: found }, { [boundNamed]: strand }), ofB(bound))
+  t.same(left({ [boundNamed]: strand }, { [bound]: found }), [])
+  t.same(
+    left({ [auto]: found }, { 'cdn a.example.com at https://y': strand }),
+    ofB(auto),
+    'reached through another endpoint',
+  )
+  t.same(left({ [auto]: { find: failed } }, { [named]: strand }), [`${auto}: find`], 'others are still to be found')
+  t.same(left({ [auto]: found }, { [auto]: { find: failed } }), [], 'it will find them')
+
+  t.same(
+    left({ [named]: strand }, { [auto]: { find: failed } }),
+    [`${named}: bind`, `${named}: served`],
+    'not found yet',
+  )
+  t.same(left({ [auto]: found }, { 'dcdn a.example.com at https://x': strand }), all(auto), 'another product')
+  t.same(left({ [bound]: found }, { 'oss-cname c/a.example.com at https://x': strand }), all(bound), 'another bucket')
+  for (const status of ['forgotten', 'expired'] as const) {
+    t.same(left({ [auto]: found }, { [named]: { bind: { status, at } } }), all(auto), status)
+    t.same(
+      left({ [named]: strand }, { [auto]: { find: done, 'bind a.example.com': { status, at } } }),
+      [`${named}: bind`, `${named}: served`],
+      status,
+    )
+  }
+  const older = newer({ [auto]: found })
+  t.equal(superseded(older, recordOf({ [named]: strand }), now), older, 'an older one takes nothing away')
 })
 
 t.test('what was done is proven by what the place gave', async (t) => {

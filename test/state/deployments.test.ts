@@ -6,9 +6,9 @@ import { normalize } from '../../src/certificate/normalize.js'
 import { CertError } from '../../src/errors.js'
 import { Secret } from '../../src/secret.js'
 import { nextTry } from '../../src/state/deployment-record.js'
-import { Deployment, type WantedTarget } from '../../src/state/deployments.js'
+import { Deployment, newestOn, type WantedTarget } from '../../src/state/deployments.js'
 import { StateFolder } from '../../src/state/state-folder.js'
-import { deploymentsIn, mintMaterial, stepsIn } from '../deploy-world.js'
+import { daysFromNow, deploymentsIn, mintMaterial, stepsIn } from '../deploy-world.js'
 
 const { fullchain, key } = await mintMaterial()
 const { bundle } = normalize({ certificates: fullchain, privateKey: new Secret(key) }, new Date())
@@ -189,6 +189,78 @@ t.test('the same certificate on other targets is added to its record', async (t)
 
   await record(target('three'))
   t.equal(deploymentsIn(root)[0]?.privateKey, key, 'and comes back when it is needed again')
+})
+
+t.test('what is not found again is let go of', async (t) => {
+  const { root, record } = await open(t)
+  const steps = () => Object.keys(deploymentsIn(root)[0]?.record.targets['test one']?.steps ?? {})
+  const one = target('one', ['find'])
+  const first = await record(one, target('two', ['find']))
+  first.found('test two', ['bind a'])
+  first.found('test one', ['bind a', 'served a', 'bind b', 'served b', 'bind c'])
+  first.done('test one', 'find', 'found 3')
+  for (const place of ['a', 'b']) first.done('test one', `bind ${place}`, undefined, `proof of ${place}`)
+  first.done('test one', 'served a', undefined)
+  first.failed('test one', 'served b', busy)
+  await first.settle()
+  t.same(steps(), ['find', 'bind a', 'served a', 'bind b', 'served b', 'bind c'])
+
+  const again = await record(one)
+  again.found('test one', ['bind a'])
+  await again.settle()
+  t.same(steps(), ['find', 'bind a'])
+  t.equal(again.proofOf('test one', 'bind a'), 'proof of a', 'what is found again is proven still')
+  t.same(
+    again.pending.map(({ identity, step }) => `${identity} ${step}`),
+    ['test one find', 'test one bind a', 'test two find', 'test two bind a'],
+    'of another target nothing is taken',
+  )
+  again.found('test one', [])
+  again.done('test one', 'find', 'no domain is covered')
+  for (const step of ['find', 'bind a']) again.done('test two', step, undefined)
+  await again.settle()
+  t.same(steps(), ['find'], 'nothing is found any more')
+  t.equal(deploymentsIn(root)[0]?.privateKey, undefined)
+})
+
+t.test('the newest that is known of a place, whether it was named or found there', async (t) => {
+  const { state, clock } = await open(t)
+  const minted = await mintMaterial({ notBefore: daysFromNow(-40), notAfter: daysFromNow(30) })
+  const { bundle: older } = normalize(
+    { certificates: minted.fullchain, privateKey: new Secret(minted.key), name: bundle.name },
+    new Date(),
+  )
+  const place = (name: string, steps: readonly string[]): WantedTarget => ({
+    identity: `cdn ${name} at https://x`,
+    kind: 'cdn',
+    name: `cdn ${name}`,
+    settings: {},
+    steps,
+  })
+  const deployment = await Deployment.record(
+    state,
+    bundle,
+    [place('auto', ['find']), place('c.example.com', ['bind'])],
+    () => clock.now,
+  )
+  deployment.found('cdn auto at https://x', ['bind a.example.com', 'served a.example.com'])
+  await deployment.settle()
+  const newest = await newestOn(state, older)
+  const known = { notBefore: bundle.notBefore, notAfter: bundle.notAfter }
+  t.same(newest('cdn auto at https://x'), known)
+  t.same(newest('cdn a.example.com at https://x'), known, 'found there')
+  t.same(newest('cdn a.example.com at https://x', 'a.example.com'), known)
+  t.same(newest('cdn c.example.com at https://x', 'c.example.com'), known, 'named')
+  t.equal(newest('cdn b.example.com at https://x', 'b.example.com'), undefined)
+  t.equal(newest('cdn a.example.com at https://y', 'a.example.com'), undefined)
+  t.equal(newest('dcdn auto at https://x', 'a.example.com'), undefined)
+  t.equal((await newestOn(state, bundle))('cdn auto at https://x'), undefined, 'beside itself')
+
+  deployment.forget(({ name }) => name === 'cdn auto', false)
+  await deployment.settle()
+  const left = await newestOn(state, older)
+  t.equal(left('cdn auto at https://x', 'a.example.com'), undefined)
+  t.same(left('cdn auto at https://x', 'c.example.com'), known, 'found by the one, named for the other')
 })
 
 t.test('many changes at once end in the last', async (t) => {
