@@ -1,4 +1,5 @@
 import { CertError, systemCode } from '../errors.js'
+import { holdsSecret, redact } from '../secret.js'
 
 /** What an Alibaba Cloud service answered instead of doing what it was asked. */
 export interface Refusal {
@@ -38,10 +39,14 @@ export const explainRefusal = (refusal: Refusal, attempted: Attempted): CertErro
   )
 }
 
-// The vendor echoes the whole string to sign (with the STS token in it) and whole pages of HTML; one line is enough.
+// More than is shown, so that what looks harmless only because it was cut is seen for what it is.
+const looksAt = 1000
+
+// The vendor echoes the whole string to sign (with the STS token in it), what it was sent (with the key in it) and whole
+// pages of HTML; one line is enough. It ends up in the state folder as well, where nothing else redacts it.
 const sentence = ({ code, message }: Refusal): string => {
-  const line = message.split('\n')[0]?.trim().replace(/\.$/, '').slice(0, 200) ?? ''
-  return code === '' || line === '' ? '' : ` (${line})`
+  const line = redact(message).split('\n')[0]?.trim().replace(/\.$/, '').slice(0, looksAt) ?? ''
+  return code === '' || line === '' || holdsSecret(line) ? '' : ` (${line.slice(0, 200)})`
 }
 
 const passingCodes = new Set([
