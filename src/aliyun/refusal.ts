@@ -108,7 +108,7 @@ const grant: Hint = ({ action, resource }) =>
 
 const notOnline = () => 'the domain is stopped or still being checked: start it in the console first'
 
-const inherited = () =>
+const protectedMode = () =>
   'the cloud keeps this domain from being changed (protected or safe mode): look at it in the console, or ask its support'
 
 const duplicate = () =>
@@ -126,8 +126,8 @@ const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
     CdnServiceNotFound: () => 'CDN is not activated for this account: activate it in the console',
     'CertName.MissingParameter': () => 'this is a fault in acme-oss: report it with the request id',
     DcdnServiceNotFound: () => 'DCDN is not activated for this account: activate it in the console',
-    DomainInProtectedMode: inherited,
-    DomainInSafeMode: inherited,
+    DomainInProtectedMode: protectedMode,
+    DomainInSafeMode: protectedMode,
     InvalidAccessKeyId: noSuchKey,
     'InvalidDomain.NotFound': ({ action }: Attempted) =>
       action.startsWith('dcdn:')
