@@ -1,6 +1,6 @@
 import { format, inspect } from 'node:util'
 import t from 'tap'
-import { redact, Secret } from '../src/secret.js'
+import { holdsSecret, redact, Secret } from '../src/secret.js'
 import { generateKey, keyPem, mintLeaf, rsaKey } from './mint.js'
 
 t.test('a secret gives itself away to reveal() alone', async (t) => {
@@ -110,4 +110,52 @@ t.test('what stands beside a key in the same text is no secret', async (t) => {
   t.equal(redact(pem + remark), pem + remark)
   t.equal(redact(secret.reveal()), `${remark}\n${pem}[secret]\n${remark}\n`)
   t.notMatch(redact(written.replace(/-----.*-----/g, '')), written.split('\n')[1])
+})
+
+t.test('a part of a secret is recognized, however it was wrapped and escaped', async (t) => {
+  for (const key of [rsaKey('parts'), generateKey('ec256')]) {
+    const pem = keyPem(key, 'pkcs8')
+    new Secret(pem)
+    const body = pem.split('\n').slice(1, -2).join('')
+    const part = body.slice(30, 60)
+    const forms: Readonly<Record<string, string>> = {
+      plain: part,
+      'in short lines': part.replace(/.{7}/g, '$& '),
+      'percent-encoded': encodeURIComponent(part.replace(/.{7}/g, '$&\n')),
+      'percent-encoded twice': encodeURIComponent(encodeURIComponent(part.replace(/.{7}/g, '$&\n'))),
+      'in JSON': JSON.stringify(part.replace(/.{7}/g, '$&\r\n')),
+      'in JSON in JSON': JSON.stringify(JSON.stringify(part.replace(/.{7}/g, '$&\n'))),
+      'in XML': part.replace(/.{7}/g, '$&&#x0A;'),
+      'with a blank for a plus': part.replaceAll('+', ' '),
+      'with escaped slashes': part.replaceAll('/', '\\/'),
+    }
+    for (const [how, form] of Object.entries(forms)) t.ok(holdsSecret(`bad value ${form} there`), how)
+    t.notOk(holdsSecret(body.slice(30, 40)), 'a few letters of it say nothing')
+  }
+  new Secret('Token/with+9')
+  t.ok(holdsSecret('Token%252Fwith%252B9'), 'a short one as a whole')
+  t.notOk(holdsSecret('Token%252Fwith'))
+})
+
+t.test('what looks like a key is taken for one, known or not', async (t) => {
+  const pem = keyPem(generateKey('ec384'), 'sec1')
+  for (const text of [
+    '-----BEGIN EC PRIVATE KEY-----',
+    'BEGIN+PRIVATE+KEY',
+    'BEGIN%20PRIVATE%20KEY',
+    pem.split('\n')[1] ?? '',
+    encodeURIComponent(pem.replace(/-----.*-----|\n/g, '').slice(0, 60)),
+    Buffer.from(pem).toString('base64'),
+  ])
+    t.ok(holdsSecret(`bad: ${text}`), text)
+  for (const text of [
+    '',
+    'The private key does not match the certificate.',
+    "User not authorized to operate on the specified resource, or this API doesn't support RAM.",
+    'The name acme-oss-0123456789abcdef0123456789abcdef01234567 is taken',
+    `sum ${'0123456789ABCDEF'.repeat(4)}`,
+    'acs:oss:*:1234567890123456:my-ssl-certs/certs/example.com/latest/fullchain.pem',
+    'request 7B2E3C44-8A1B-5C6D-9E0F-112233445566 at 100%, see https://help.example/a/b?c=%E4%B8%AD%zz\\',
+  ])
+    t.notOk(holdsSecret(text), text)
 })

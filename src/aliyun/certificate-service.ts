@@ -23,6 +23,8 @@ export interface UploadedCertificate {
   readonly name: string
   /** SHA-1 of the leaf, hexadecimal, lower case. */
   readonly sha1: string | undefined
+  /** SHA-256 of the leaf, likewise. */
+  readonly sha256: string | undefined
   readonly expires: Date | undefined
 }
 
@@ -31,8 +33,17 @@ export interface Upload {
   readonly name: string
   /** SHA-1 of the leaf, hexadecimal, lower case. */
   readonly sha1: string
+  /** SHA-256 of the leaf, likewise. */
+  readonly sha256: string
+  /** Leaf and chain, PEM. */
   readonly certificate: string
   readonly privateKey: Secret
+}
+
+interface Identified {
+  readonly place: Omit<CasCertificate, 'isNew'>
+  /** How many certificates it is known to consist of. */
+  readonly length: number
 }
 
 const pageSize = 50
@@ -67,13 +78,26 @@ export class CertificateService {
 
   async #findOrUpload(upload: Upload, signal: AbortSignal): Promise<CasCertificate> {
     const found = await this.#find(upload, signal)
-    const identified = await this.#identify(found ?? (await this.#upload(upload, signal)), signal)
-    return { ...identified, isNew: found === undefined }
+    const { place } = found ?? (await this.#identify(await this.#upload(upload, signal), signal))
+    return { ...place, isNew: found === undefined }
   }
 
-  /** Looked for by what it is, whoever put it there and whatever it is called. */
-  async #find({ sha1 }: Upload, signal: AbortSignal): Promise<string | undefined> {
-    for await (const one of this.list('valid', signal)) if (one.sha1 === sha1) return one.id
+  /**
+   * Looked for by what it is, whoever put it there and whatever it is called. What has our name came with its chain;
+   * what somebody else has uploaded may be the leaf alone, which browsers would refuse.
+   */
+  async #find(upload: Upload, signal: AbortSignal): Promise<Identified | undefined> {
+    const others: string[] = []
+    for await (const one of this.list('valid', signal)) {
+      if (!isLeafOf(upload, one)) continue
+      if (one.name === upload.name) return await this.#identify(one.id, signal)
+      others.push(one.id)
+    }
+    const needed = upload.certificate.split('-----BEGIN CERTIFICATE-----').length - 1
+    for (const id of others) {
+      const other = await this.#identify(id, signal)
+      if (other.length >= needed) return other
+    }
     return undefined
   }
 
@@ -93,19 +117,24 @@ export class CertificateService {
       const isRefused = error instanceof CertError && error.code === 'CLOUD_REFUSED' && !isForbidden(error)
       const there = isRefused ? await this.#find(upload, signal) : undefined
       if (there === undefined) throw error
-      return there
+      return there.place.id
     }
   }
 
-  async #identify(id: string, signal: AbortSignal): Promise<Omit<CasCertificate, 'isNew'>> {
+  async #identify(id: string, signal: AbortSignal): Promise<Identified> {
     const what = attempted(`looking up the certificate ${id} in the certificate service`, 'GetUserCertificateDetail')
     // Without the filter the answer holds the private key.
     const answer = await this.#client.call('GetUserCertificateDetail', { CertId: id, CertFilter: true }, what, signal)
     const identifier = requireId(answer['CertIdentifier'], what)
     const hyphen = identifier.indexOf('-')
-    return hyphen < 0
-      ? { id, region: 'cn-hangzhou', identifier }
-      : { id: identifier.slice(0, hyphen), region: identifier.slice(hyphen + 1), identifier }
+    return {
+      place:
+        hyphen < 0
+          ? { id, region: 'cn-hangzhou', identifier }
+          : { id: identifier.slice(0, hyphen), region: identifier.slice(hyphen + 1), identifier },
+      // Where nothing is said of a chain there is a leaf at least.
+      length: Math.max(1, listOf(answer, 'CertChain').length),
+    }
   }
 
   /** The certificates that were uploaded, page by page: those in force, or those that have expired. */
@@ -126,7 +155,9 @@ export class CertificateService {
       )
       const found = listOf(answer, 'CertificateOrderList')
       yield* found.flatMap(readUploaded)
-      if (found.length === 0 || page * pageSize >= Number(answer['TotalCount'] ?? 0)) return
+      const total = textOf(answer['TotalCount'])
+      const isLast = total === undefined ? found.length < pageSize : page * pageSize >= Number(total)
+      if (found.length === 0 || isLast) return
     }
   }
 
@@ -145,6 +176,10 @@ const requireId = (value: unknown, { doing }: Attempted): string => {
   })
 }
 
+/** By whichever sum the service tells; where it tells none, our name says which one it is. */
+const isLeafOf = ({ name, sha1, sha256 }: Upload, one: UploadedCertificate): boolean =>
+  one.sha1 === undefined && one.sha256 === undefined ? one.name === name : one.sha256 === sha256 || one.sha1 === sha1
+
 const readUploaded = (one: Json): UploadedCertificate[] => {
   const id = textOf(one['CertificateId'])
   const end = new Date(`${textOf(one['EndDate']) ?? ''}T23:59:59Z`)
@@ -154,8 +189,11 @@ const readUploaded = (one: Json): UploadedCertificate[] => {
         {
           id,
           name: textOf(one['Name']) ?? '',
-          sha1: textOf(one['Fingerprint'])?.replaceAll(':', '').toLowerCase(),
+          sha1: sumOf(one['Fingerprint']),
+          sha256: sumOf(one['Sha2']),
           expires: Number.isNaN(end.getTime()) ? undefined : end,
         },
       ]
 }
+
+const sumOf = (value: unknown): string | undefined => textOf(value)?.replaceAll(':', '').toLowerCase()

@@ -61,16 +61,14 @@ export const ossEndpoint = (choice: EndpointChoice): OssEndpoint => {
  */
 export const endpointUrl = (flag: string, text: string): URL => {
   const url = parseUrl(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`)
-  if (
-    url === undefined ||
-    url.pathname !== '/' ||
-    url.search !== '' ||
-    url.hash !== '' ||
-    url.username !== '' ||
-    url.password !== ''
-  ) {
+  if (url !== undefined && (url.username !== '' || url.password !== '')) {
+    throw new CertError('USAGE', `${flag} has a user name or a password before its host`, {
+      hint: `leave it out, such as ${exampleOf(flag)}; access keys come from ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET`,
+    })
+  }
+  if (url === undefined || url.pathname !== '/' || url.search !== '' || url.hash !== '') {
     throw new CertError('USAGE', `${flag} takes a scheme, a host and perhaps a port, not "${withoutUserInfo(text)}"`, {
-      hint: `such as ${flag} https://oss-cn-hangzhou-internal.aliyuncs.com`,
+      hint: `such as ${exampleOf(flag)}`,
     })
   }
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))) {
@@ -79,6 +77,11 @@ export const endpointUrl = (flag: string, text: string): URL => {
     })
   }
   return url
+}
+
+const exampleOf = (flag: string): string => {
+  const product = /^--(cdn|dcdn|cas)-endpoint$/.exec(flag)?.[1] ?? 'oss-cn-hangzhou-internal'
+  return `${flag} https://${product}.aliyuncs.com`
 }
 
 const parseUrl = (text: string): URL | undefined => {

@@ -1,4 +1,5 @@
 import { CertError, systemCode } from '../errors.js'
+import { holdsSecret, redact } from '../secret.js'
 
 /** What an Alibaba Cloud service answered instead of doing what it was asked. */
 export interface Refusal {
@@ -38,10 +39,14 @@ export const explainRefusal = (refusal: Refusal, attempted: Attempted): CertErro
   )
 }
 
-// The vendor echoes the whole string to sign (with the STS token in it) and whole pages of HTML; one line is enough.
+// More than is shown, so that what looks harmless only because it was cut is seen for what it is.
+const looksAt = 1000
+
+// The vendor echoes the whole string to sign (with the STS token in it), what it was sent (with the key in it) and whole
+// pages of HTML; one line is enough. It ends up in the state folder as well, where nothing else redacts it.
 const sentence = ({ code, message }: Refusal): string => {
-  const line = message.split('\n')[0]?.trim().replace(/\.$/, '').slice(0, 200) ?? ''
-  return code === '' || line === '' ? '' : ` (${line})`
+  const line = redact(message).split('\n')[0]?.trim().replace(/\.$/, '').slice(0, looksAt) ?? ''
+  return code === '' || line === '' || holdsSecret(line) ? '' : ` (${line.slice(0, 200)})`
 }
 
 const passingCodes = new Set([
@@ -103,7 +108,7 @@ const grant: Hint = ({ action, resource }) =>
 
 const notOnline = () => 'the domain is stopped or still being checked: start it in the console first'
 
-const inherited = () =>
+const protectedMode = () =>
   'the cloud keeps this domain from being changed (protected or safe mode): look at it in the console, or ask its support'
 
 const duplicate = () =>
@@ -121,8 +126,8 @@ const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
     CdnServiceNotFound: () => 'CDN is not activated for this account: activate it in the console',
     'CertName.MissingParameter': () => 'this is a fault in acme-oss: report it with the request id',
     DcdnServiceNotFound: () => 'DCDN is not activated for this account: activate it in the console',
-    DomainInProtectedMode: inherited,
-    DomainInSafeMode: inherited,
+    DomainInProtectedMode: protectedMode,
+    DomainInSafeMode: protectedMode,
     InvalidAccessKeyId: noSuchKey,
     'InvalidDomain.NotFound': ({ action }: Attempted) =>
       action.startsWith('dcdn:')

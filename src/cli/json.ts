@@ -128,5 +128,6 @@ export const pendingJson = ({ target, step, next, error }: Pending): PendingJson
   error: error === undefined ? null : errorJson(error),
 })
 
-/** Exactly one line, cleared of every secret. */
-export const printJson = (result: object): string => redact(JSON.stringify(result))
+/** Exactly one line, cleared of every secret: text by text, since what is cut out of the whole could take quotes along. */
+export const printJson = (result: object): string =>
+  JSON.stringify(result, (_name, value: unknown) => (typeof value === 'string' ? redact(value) : value))

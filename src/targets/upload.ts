@@ -57,6 +57,6 @@ export const keepInService = (
   signal: AbortSignal,
 ): Promise<CasCertificate & { readonly name: string }> => {
   const name = casName(bundle)
-  const upload = { name, sha1: bundle.fingerprint.sha1, ...handedOver(bundle) }
+  const upload = { name, ...bundle.fingerprint, ...handedOver(bundle) }
   return service.keep(upload, signal).then((kept) => ({ ...kept, name }))
 }

@@ -206,9 +206,27 @@ t.test('URLs', (t) => {
   ]
   for (const text of odd) {
     const error = refusal(() => endpointUrl('--cdn-endpoint', text))
-    t.match(error, { code: 'USAGE', message: /^--cdn-endpoint /, hint: /such as --cdn-endpoint https:/ }, text)
-    t.notMatch(error.message, /secretpassword/, 'a password is not repeated')
+    t.match(
+      error,
+      { code: 'USAGE', message: /^--cdn-endpoint /, hint: /such as --cdn-endpoint https:\/\/cdn\.aliyuncs\.com/ },
+      text,
+    )
+    t.notMatch(error.message + error.hint, /secretpassword/, 'a password is not repeated')
   }
+  for (const text of ['https://user@host', 'https://user:secretpassword@host', 'user:secretpassword@host/path'])
+    t.match(
+      refusal(() => endpointUrl('--endpoint', text)),
+      { message: '--endpoint has a user name or a password before its host', hint: /^leave it out/ },
+      text,
+    )
+  for (const [flag, host] of [
+    ['--endpoint', 'oss-cn-hangzhou-internal'],
+    ['--bucket-endpoint', 'oss-cn-hangzhou-internal'],
+    ['--cdn-endpoint', 'cdn'],
+    ['--dcdn-endpoint', 'dcdn'],
+    ['--cas-endpoint', 'cas'],
+  ] as const)
+    t.equal(refusal(() => endpointUrl(flag, 'https://host/path')).hint, `such as ${flag} https://${host}.aliyuncs.com`)
   const clear = [
     'http://oss.example',
     'http://10.0.0.1',

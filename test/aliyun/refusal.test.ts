@@ -1,5 +1,7 @@
 import t from 'tap'
 import { explainRefusal, explainSilence, type Refusal } from '../../src/aliyun/refusal.js'
+import { Secret } from '../../src/secret.js'
+import { generateKey, type KeyForm, keyPem, rsaKey } from '../mint.js'
 
 const attempted = {
   doing: 'putting oss://my-ssl-certs/certs/cert.pem',
@@ -87,6 +89,61 @@ t.test('one sentence, and nothing of the request', (t) => {
   )
   t.equal(explain({ code: 'Odd', message: '' }).message, 'putting oss://my-ssl-certs/certs/cert.pem: Odd')
   t.notMatch(explain({ status: 403, code: '' }).hint, /q=$/, 'a hint that leads somewhere')
+  t.end()
+})
+
+/** What was sent, as a vendor may quote it. */
+const quotings: Readonly<Record<string, (sent: string) => string>> = {
+  'as it is': (sent) => sent,
+  'in one line': (sent) => sent.replaceAll('\n', ''),
+  'with blanks for line ends': (sent) => sent.replaceAll('\n', ' '),
+  'percent-encoded': encodeURIComponent,
+  'percent-encoded twice': (sent) => encodeURIComponent(encodeURIComponent(sent)),
+  'as a form': (sent) => new URLSearchParams({ SSLPri: sent }).toString(),
+  'JSON-escaped': (sent) => JSON.stringify(sent),
+  'JSON-escaped twice': (sent) => JSON.stringify(JSON.stringify(sent)),
+  'base64 of it': (sent) => Buffer.from(sent).toString('base64'),
+  'a part of its DER': (sent) => sent.replace(/-----[^-]+-----|\n/g, '').slice(10, 150),
+  'a small part of its DER': (sent) => sent.replace(/-----[^-]+-----|\n/g, '').slice(70, 100),
+}
+
+t.test('nothing of a key or token that a vendor repeats', (t) => {
+  const token = `CAIS${'token/with+special=chars'.repeat(4)}==`
+  new Secret(token)
+  const sent: Record<string, string> = { 'STS token': token }
+  const keys = [
+    ['RSA', rsaKey('echoed'), ['pkcs8', 'pkcs1']],
+    ['EC', generateKey('ec256'), ['pkcs8', 'sec1']],
+  ] as const satisfies readonly (readonly [string, unknown, readonly KeyForm[]])[]
+  for (const [kind, key, forms] of keys)
+    for (const form of forms) {
+      const pem = keyPem(key, form)
+      new Secret(pem)
+      sent[`${kind} ${form}`] = pem
+    }
+  // What stands before it moves where the message is cut.
+  for (const [what, text] of Object.entries(sent))
+    for (const [how, quote] of Object.entries(quotings))
+      for (const before of ['', 'bad value: ', `${'far too long '.repeat(13)}`]) {
+        const { message } = explain({ code: 'InvalidSSLPri', message: `${before}${quote(text)} is refused` })
+        const letters = message.replace(/[^A-Za-z0-9]/g, '')
+        const secret = text.replace(/-----[^-]+-----|[^A-Za-z0-9]/g, '')
+        const shown = Array.from({ length: Math.max(0, secret.length - 12) }, (_, at) => secret.slice(at, at + 12))
+        t.notOk(
+          shown.some((part) => letters.includes(part)),
+          `${what}, ${how}: ${message}`,
+        )
+        t.notMatch(message, /[A-Za-z0-9+/=]{40}|PRIVATE.?KEY/, `${what}, ${how}`)
+      }
+  t.equal(
+    explain({ code: 'InvalidSSLPri', message: `bad value: ${sent['EC sec1']} is refused` }).message,
+    'putting oss://my-ssl-certs/certs/cert.pem: InvalidSSLPri (bad value: [secret])',
+    'what stands beside it is told',
+  )
+  t.equal(
+    explain({ code: 'InvalidSSLPri', message: 'The private key does not match the certificate.' }).message,
+    'putting oss://my-ssl-certs/certs/cert.pem: InvalidSSLPri (The private key does not match the certificate)',
+  )
   t.end()
 })
 

@@ -1,6 +1,6 @@
 // A certificate that goes to the certificate service once, and is bound everywhere by its id.
 import t from 'tap'
-import { bucket, daysFromNow, everything, stepError } from '../deploy-world.js'
+import { bucket, daysFromNow, everything, root, stepError } from '../deploy-world.js'
 import {
   type BindingWorld,
   countOf,
@@ -117,6 +117,91 @@ t.test('somebody has uploaded it under another name', async (t) => {
   t.equal(ours(world).length, 1)
   for (const action of [setCdn, setDcdn]) t.equal(formOf(world.asked(action)[0])['CertId'], String(theirs.id))
   t.same(shownBy(world), Array(3).fill(sha256Of(material)))
+})
+
+t.test('somebody has uploaded the leaf alone', async (t) => {
+  for (const told of [true, false]) {
+    const world = await openPlaces(t)
+    everyRequest.push(world)
+    const { cas } = world.emulator
+    if (!told) cas.leavesOut.add('CertChain')
+    const theirs = cas.add({ ...pair(material), fullchain: material.leaf, name: 'by-hand' })
+    const { requests } = await world.give(t, material, everywhere(world))
+    t.equal(countOf(requests, upload), 1, 'it is put there with its chain')
+    const [, own, ...others] = ours(world)
+    t.same(others, [])
+    t.match(own, { name: `acme-oss-${sha1}`, fullchain: material.fullchain })
+    for (const action of [setCdn, setDcdn]) t.equal(formOf(world.asked(action)[0])['CertId'], String(own?.id))
+    t.equal(world.emulator.cname(host)?.certificate?.certId, own?.identifier)
+    const again = await world.give(t, material, everywhere(world))
+    t.ok(again.result.stages.every(({ status }) => status === 'unchanged'))
+    t.equal(countOf(again.requests, upload), 0)
+    t.equal(countOf(again.requests, detail), 1, 'theirs is not looked at where there is one of ours')
+    t.ok(cas.find(theirs.id), 'theirs stays as it is')
+  }
+})
+
+t.test('one of another name, with a chain that the service does not tell', async (t) => {
+  const world = await openPlaces(t)
+  everyRequest.push(world)
+  world.emulator.cas.leavesOut.add('CertChain')
+  world.emulator.cas.add({ ...pair(material), name: 'wildcard-2026' })
+  await world.give(t, material, everywhere(world))
+  t.match(
+    ours(world).map(({ name }) => name),
+    only('wildcard-2026', `acme-oss-${sha1}`),
+  )
+})
+
+t.test('ours has no chain: the leaf alone will do, told or not', async (t) => {
+  const direct = await mint({ names, issuer: root })
+  for (const told of [true, false]) {
+    const world = await openPlaces(t)
+    everyRequest.push(world)
+    if (!told) world.emulator.cas.leavesOut.add('CertChain')
+    const theirs = world.emulator.cas.add({ ...pair(direct), fullchain: direct.leaf, name: 'by-hand' })
+    const { requests } = await world.give(t, direct, everywhere(world))
+    t.equal(countOf(requests, upload), 0)
+    t.equal(formOf(world.asked(setCdn)[0])['CertId'], String(theirs.id))
+  }
+})
+
+t.test('a service that says little of what it has', async (t) => {
+  for (const missing of [['Fingerprint'], ['Sha2'], ['Fingerprint', 'Sha2'], ['TotalCount']]) {
+    const world = await openPlaces(t)
+    everyRequest.push(world)
+    const { cas } = world.emulator
+    // It does not stand on the first page.
+    for (let i = 0; i < 60; i++) cas.add(pair(older))
+    for (const name of missing) cas.leavesOut.add(name)
+    cas.add({ ...pair(material), name: `acme-oss-${sha1}` })
+    const { requests } = await world.give(t, material, everywhere(world))
+    t.equal(countOf(requests, upload), 0, `it is found without ${missing}`)
+    t.same(shownBy(world), Array(3).fill(sha256Of(material)))
+  }
+})
+
+t.test('pages of a list without a count', async (t) => {
+  for (const [count, pages] of [
+    [49, 1],
+    [50, 2],
+    [100, 3],
+  ] as const) {
+    const world = await openBinding(t)
+    everyRequest.push(world)
+    const { cas } = world.emulator
+    cas.leavesOut.add('TotalCount')
+    world.emulator.addCdnDomain('cdn.example.com', { certificate: pair(older) })
+    while (cas.certificates.length < count) cas.add(pair(older))
+    const { requests } = await world.give(t, material, [
+      '--via-cas',
+      '--cdn-domain',
+      'cdn.example.com',
+      ...world.toEdges,
+    ])
+    t.equal(countOf(requests, listing), pages, `${count} certificates`)
+    t.equal(ours(world).length, 1)
+  }
 })
 
 t.test('the answer to the upload is lost', async (t) => {

@@ -135,6 +135,7 @@ t.test('one in detail', async (t) => {
     NotAfter: material.notAfter.getTime(),
     Expired: false,
     BuyInAliyun: false,
+    CertChain: [{ NotBefore: material.notBefore.getTime(), NotAfter: material.notAfter.getTime() }],
   })
   t.notOk('Key' in filtered || 'Cert' in filtered)
   for (const form of [{ CertId }, { CertId, CertFilter: 'false' }])

@@ -20,7 +20,7 @@ export type Flaw = 'certificate' | 'key' | 'mismatch'
 const block = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
 
 /** `undefined` where a block cannot be read, and where anything but certificates stands in the text. */
-const certificatesOf = (pem: string): readonly X509Certificate[] | undefined => {
+export const certificatesOf = (pem: string): readonly X509Certificate[] | undefined => {
   if (pem.replace(block, '').trim() !== '') return undefined
   try {
     return (pem.match(block) ?? []).map((one) => new X509Certificate(one))

@@ -4,7 +4,7 @@ import { dnsNames, isExpired } from '../key-pair.js'
 import type { CasCertificate } from './store.js'
 
 /** `CN=a\nO=b` as node writes it. */
-const part = (name: string, text: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(text)?.[1] ?? ''
+export const part = (name: string, text: string): string => new RegExp(`^${name}=(.*)$`, 'm').exec(text)?.[1] ?? ''
 
 const date = (text: string): string => new Date(text).toISOString().slice(0, 10)
 

@@ -1,8 +1,9 @@
+import { certificatesOf } from '../key-pair.js'
 import { metadataOf } from '../pop/metadata.js'
 import type { PopOperation } from '../pop/operation.js'
 import type { Given } from '../pop/parameters.js'
 import { PopRefusal } from '../pop/refusal.js'
-import { commonName, described } from './description.js'
+import { commonName, described, part } from './description.js'
 import type { CasCertificate, CasStore } from './store.js'
 
 const existing = (store: CasStore, given: Given): CasCertificate => {
@@ -18,7 +19,7 @@ export const getUserCertificateDetail = (store: CasStore): PopOperation => ({
   perform({ given, now }) {
     const certificate = existing(store, given)
     const { leaf, fullchain, key } = certificate
-    return {
+    return store.tell({
       ...described(certificate, now),
       Id: certificate.id,
       Common: commonName(certificate),
@@ -28,7 +29,15 @@ export const getUserCertificateDetail = (store: CasStore): PopOperation => ({
       NotAfter: new Date(leaf.validTo).getTime(),
       // The documents say that the filter drops both; nobody should lean on the certificate being there.
       ...(given['CertFilter'] === 'true' ? {} : { Cert: fullchain, Key: key }),
-    }
+      // Whether the real one counts the leaf among them is not documented.
+      CertChain: (certificatesOf(fullchain) ?? []).map((one) => ({
+        CommonName: part('CN', one.subject ?? ''),
+        IssuerCommonName: part('CN', one.issuer),
+        NotBefore: new Date(one.validFrom).getTime(),
+        NotAfter: new Date(one.validTo).getTime(),
+        RemainDay: Math.floor((new Date(one.validTo).getTime() - now.getTime()) / 86_400_000),
+      })),
+    })
   },
 })
 

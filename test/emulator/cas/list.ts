@@ -46,11 +46,11 @@ export const listUserCertificateOrder = (store: CasStore): PopOperation => ({
     const wanted = status === undefined ? ['ISSUED', 'WILLEXPIRED'] : [status]
     const all = type === 'CPACK' || type === 'BUY' ? [] : store.certificates.map((one) => entry(one, now))
     const found = all.filter((one) => wanted.includes(String(one['Status'])) && concerns(keyword, one))
-    return {
+    return store.tell({
       CurrentPage: page,
       ShowSize: size,
       TotalCount: found.length,
-      CertificateOrderList: found.slice((page - 1) * size, page * size),
-    }
+      CertificateOrderList: found.slice((page - 1) * size, page * size).map((one) => store.tell(one)),
+    })
   },
 })

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { JsonObject } from '../json.js'
 import { givenKeyPair, type KeyPair, type PemPair } from '../key-pair.js'
 import type { CallsPerSecond } from '../pop/operation.js'
 
@@ -27,6 +28,8 @@ export class CasStore {
   /** The most that it takes. */
   quota = 5000
   callsPerSecond: CallsPerSecond
+  /** Fields that its answers do not have, though the documents name them. */
+  readonly leavesOut = new Set<string>()
   readonly #certificates = new Map<number, CasCertificate>()
   #nextId = 10_741_304
 
@@ -62,5 +65,10 @@ export class CasStore {
   /** Whether it was there. */
   remove(id: number): boolean {
     return this.#certificates.delete(id)
+  }
+
+  /** An answer without what is left out. */
+  tell(answer: JsonObject): JsonObject {
+    return { ...answer, ...Object.fromEntries([...this.leavesOut].map((name) => [name, undefined])) }
   }
 }
