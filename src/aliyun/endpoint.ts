@@ -60,14 +60,15 @@ export const ossEndpoint = (choice: EndpointChoice): OssEndpoint => {
  * @throws CertError USAGE
  */
 export const endpointUrl = (flag: string, text: string): URL => {
-  const url = parseUrl(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`)
-  if (url !== undefined && (url.username !== '' || url.password !== '')) {
-    throw new CertError('USAGE', `${flag} has a user name or a password before its host`, {
-      hint: `leave it out, such as ${exampleOf(flag)}; access keys come from ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET`,
+  // A password can hold what ends a host, so that no parser would find it: nothing of the text is repeated.
+  if (text.includes('@')) {
+    throw new CertError('USAGE', `${flag} has an @ in it: it takes no user name and no password`, {
+      hint: `leave them out, such as ${exampleOf(flag)}; access keys come from ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET`,
     })
   }
+  const url = parseUrl(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`)
   if (url === undefined || url.pathname !== '/' || url.search !== '' || url.hash !== '') {
-    throw new CertError('USAGE', `${flag} takes a scheme, a host and perhaps a port, not "${withoutUserInfo(text)}"`, {
+    throw new CertError('USAGE', `${flag} takes a scheme, a host and perhaps a port, not "${text}"`, {
       hint: `such as ${exampleOf(flag)}`,
     })
   }
@@ -91,8 +92,6 @@ const parseUrl = (text: string): URL | undefined => {
     return undefined
   }
 }
-
-const withoutUserInfo = (text: string): string => text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1')
 
 /** `oss-cn-hangzhou` (as OSS spells it) and `cn-hangzhou` (as the rest of Alibaba Cloud does) are the same. */
 export const regionId = (text: string): string => {

@@ -213,10 +213,15 @@ t.test('URLs', (t) => {
     )
     t.notMatch(error.message + error.hint, /secretpassword/, 'a password is not repeated')
   }
-  for (const text of ['https://user@host', 'https://user:secretpassword@host', 'user:secretpassword@host/path'])
+  for (const text of [
+    'https://user@host',
+    'https://user:secretpassword@host',
+    'user:secret/password@host/path',
+    'https://@host',
+  ])
     t.match(
       refusal(() => endpointUrl('--endpoint', text)),
-      { message: '--endpoint has a user name or a password before its host', hint: /^leave it out/ },
+      { message: '--endpoint has an @ in it: it takes no user name and no password', hint: /^leave them out/ },
       text,
     )
   for (const [flag, host] of [

@@ -190,7 +190,7 @@ t.test("how a bucket is reached and what may be done applies to the file's own t
 
   const secret = keepSecret('hunter2hunter2hunter2')
   const wrong = await world.planned(material, ['--config', file, '--endpoint', `https://u:${secret}@a.example`])
-  t.match(wrong, [/^USAGE: --endpoint takes a scheme/], "a flag's fault is not the file's")
+  t.match(wrong, [/^USAGE: --endpoint has an @ in it/], "a flag's fault is not the file's")
   const regionless = world.write('regionless.yaml', 'certificates: { x: { deploy: [{ oss: { bucket: my-certs } }] } }')
   const words = ['--name', 'x', '--config', regionless]
   const internal = ['--endpoint', 'https://oss-cn-hangzhou-internal.aliyuncs.com']
