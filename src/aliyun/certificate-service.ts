@@ -1,7 +1,7 @@
 import { CertError } from '../errors.js'
 import type { Secret } from '../secret.js'
 import type { Attempted } from './refusal.js'
-import { isForbidden, type Json, listOf, type RpcClient, textOf } from './rpc.js'
+import { isForbidden, type Json, listed, listOf, type RpcClient, textOf } from './rpc.js'
 
 export const casVersion = '2020-04-07'
 
@@ -140,7 +140,7 @@ export class CertificateService {
   /** The certificates that were uploaded, page by page: those in force, or those that have expired. */
   async *list(which: 'valid' | 'expired', signal: AbortSignal): AsyncGenerator<UploadedCertificate> {
     const what = attempted('listing the certificates in the certificate service', 'ListUserCertificateOrder')
-    for (let page = 1; ; page++) {
+    const pages = listed(pageSize, async (page) => {
       const answer = await this.#client.call(
         'ListUserCertificateOrder',
         {
@@ -153,12 +153,9 @@ export class CertificateService {
         what,
         signal,
       )
-      const found = listOf(answer, 'CertificateOrderList')
-      yield* found.flatMap(readUploaded)
-      const total = textOf(answer['TotalCount'])
-      const isLast = total === undefined ? found.length < pageSize : page * pageSize >= Number(total)
-      if (found.length === 0 || isLast) return
-    }
+      return { answer, found: listOf(answer, 'CertificateOrderList') }
+    })
+    for await (const one of pages) yield* readUploaded(one)
   }
 
   async remove(id: string, signal: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Secret } from '../secret.js'
 import { Turns } from '../turns.js'
 import type { Attempted } from './refusal.js'
-import { isForbidden, type Json, listOf, type RpcClient, textOf, vendorCode } from './rpc.js'
+import { isForbidden, type Json, listed, listOf, type RpcClient, textOf, vendorCode } from './rpc.js'
 
 /** The two products that serve from edge nodes. One account's domain is of either, never of both. */
 export type EdgeProduct = 'cdn' | 'dcdn'
@@ -105,25 +105,19 @@ export class EdgeDomains {
   async list(signal: AbortSignal): Promise<EdgeDomain[]> {
     const { describeDomains, domainIsOn } = this.#dialect
     const attempted = this.#attempt('listing the domains of', describeDomains, '*')
+    const pages = listed(pageSize, async (page) => {
+      const parameters = { PageNumber: page, PageSize: pageSize }
+      const answer = await this.#client.call(describeDomains, parameters, attempted, signal)
+      return { answer, found: listOf(answer, 'Domains', 'PageData') }
+    })
     const domains: EdgeDomain[] = []
-    for (let page = 1; ; page++) {
-      const answer = await this.#client.call(
-        describeDomains,
-        { PageNumber: page, PageSize: pageSize },
-        attempted,
-        signal,
-      )
-      const found = listOf(answer, 'Domains', 'PageData')
-      domains.push(
-        ...found.flatMap((one) => {
-          const domain = textOf(one['DomainName'])?.toLowerCase()
-          const origins = contentsOf(listOf(one, 'Sources', 'Source'))
-          const isInService = inService.includes(textOf(one['DomainStatus'])?.toLowerCase() ?? 'online')
-          return domain === undefined || !isInService ? [] : [{ domain, https: isOn(one[domainIsOn]), origins }]
-        }),
-      )
-      if (isLastPage(answer, found.length, page)) return domains
+    for await (const one of pages) {
+      const domain = textOf(one['DomainName'])?.toLowerCase()
+      const isInService = inService.includes(textOf(one['DomainStatus'])?.toLowerCase() ?? 'online')
+      const origins = contentsOf(listOf(one, 'Sources', 'Source'))
+      if (domain !== undefined && isInService) domains.push({ domain, https: isOn(one[domainIsOn]), origins })
     }
+    return domains
   }
 
   /** Undefined where looking is not permitted. @throws CertError: no such domain, among others */
@@ -158,7 +152,7 @@ export class EdgeDomains {
     )
   }
 
-  /** The same, or undefined where listing is not permitted. @throws CertError */
+  /** All domains, or undefined where listing is not permitted. @throws CertError */
   async listIfPermitted(signal: AbortSignal): Promise<EdgeDomain[] | undefined> {
     return await unlessForbidden(() => this.list(signal))
   }
@@ -187,12 +181,6 @@ export class EdgeDomains {
       resource: domain === '*' ? `acs:${this.product}:*:*:*` : `acs:${this.product}:*:*:domain/${domain}`,
     }
   }
-}
-
-/** The one that says so, or that is shorter than asked for where none does. */
-const isLastPage = (answer: Json, count: number, page: number): boolean => {
-  const total = textOf(answer['TotalCount'])
-  return count === 0 || (total === undefined ? count < pageSize : page * pageSize >= Number(total))
 }
 
 const contentsOf = (sources: readonly Json[]): string[] =>

@@ -141,6 +141,28 @@ export const listOf = (json: Json, ...names: readonly string[]): Json[] => {
   return Array.isArray(value) ? value.filter(isJson) : []
 }
 
+interface Page {
+  readonly answer: Json
+  readonly found: readonly Json[]
+}
+
+/**
+ * What stands in a list, page after page: to the one that `TotalCount` says is the last, or, where there is no such
+ * field, to the first that is not full. A service that gives the same page again is not asked for ever.
+ */
+export async function* listed(pageSize: number, ask: (page: number) => Promise<Page>): AsyncGenerator<Json> {
+  let before = ''
+  for (let page = 1; ; page++) {
+    const { answer, found } = await ask(page)
+    const content = JSON.stringify(found)
+    if (found.length === 0 || content === before) return
+    before = content
+    yield* found
+    const total = textOf(answer['TotalCount'])
+    if (total === undefined ? found.length < pageSize : page * pageSize >= Number(total)) return
+  }
+}
+
 export const vendorCode = (error: unknown): string =>
   error instanceof CertError ? (error.vendor?.code ?? '').toLowerCase() : ''
 

@@ -30,7 +30,10 @@ export const command = defineCommand({
       'acme-oss deploy --fullchain fullchain.pem --key privkey.pem --bucket my-ssl-certs --region cn-hangzhou --prefix certs/example.com/',
       'into a bucket',
     ],
-    ['cat fullchain.pem privkey.pem | acme-oss deploy --fullchain - --directory /etc/ssl/example.com', 'into a folder'],
+    [
+      'cat fullchain.pem privkey.pem | acme-oss deploy --fullchain - --region cn-hangzhou --oss-cname site/static.example.com --cdn-domain auto --verify',
+      'onto a bound domain and all CDN domains that it covers, until they serve it',
+    ],
   ],
   run: async (values, surroundings) => {
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })

@@ -1,4 +1,4 @@
-import { archiveName, type CertificateBundle, fullchain } from '../certificate/bundle.js'
+import { type CertificateBundle, fullchain } from '../certificate/bundle.js'
 import type { CertError } from '../errors.js'
 import { Secret } from '../secret.js'
 import {
@@ -8,33 +8,22 @@ import {
   forgetSteps,
   foundPlace,
   isOrWasWanted,
-  nextTry,
   type Pending,
   parseRecord,
   pendingOf,
   proofOf,
-  type RecordedError,
   type StepRecord,
   superseded,
   type TargetRecord,
   wantedPlaces,
-  withoutOtherWays,
 } from './deployment-record.js'
+import { failure, newRecord, pendingStep, toRecord, type WantedTarget } from './new-record.js'
 import type { StateFolder } from './state-folder.js'
 
 /** From when to when a certificate is valid. */
 interface Validity {
   readonly notBefore: Date
   readonly notAfter: Date
-}
-
-/** A target as it is written down. */
-export interface WantedTarget {
-  readonly identity: string
-  readonly kind: string
-  readonly name: string
-  readonly settings: Readonly<Record<string, string | boolean>>
-  readonly steps: readonly string[]
 }
 
 /** A certificate as it lies on disk: PEM, leaf first. */
@@ -230,29 +219,6 @@ const isOf =
   (record: DeploymentRecord): boolean =>
     record.fingerprint.sha256 === fingerprint.sha256
 
-const newRecord = (
-  bundle: CertificateBundle,
-  targets: readonly WantedTarget[],
-  now: Date,
-  unresolved: CertError | undefined,
-  known: DeploymentRecord | undefined,
-): DeploymentRecord => ({
-  schema: 1,
-  name: bundle.name,
-  names: bundle.names,
-  notBefore: bundle.notBefore.toISOString(),
-  notAfter: bundle.notAfter.toISOString(),
-  serial: bundle.serial,
-  fingerprint: bundle.fingerprint,
-  archive: archiveName(bundle),
-  recordedAt: now.toISOString(),
-  unresolved: unresolved === undefined ? null : failure(unresolved, 0, now),
-  targets: {
-    ...(known && withoutOtherWays(known, targets, now).targets),
-    ...Object.fromEntries(targets.map((target) => [target.identity, toRecord(target, known)])),
-  },
-})
-
 /** The record comes last: it is what makes the rest wanted. */
 const writeAll = async (state: StateFolder, bundle: CertificateBundle, record: DeploymentRecord): Promise<void> => {
   const folder = folderOf(record)
@@ -383,30 +349,5 @@ const newestFirst = (a: DeploymentRecord, b: DeploymentRecord): number =>
   Date.parse(b.notBefore) - Date.parse(a.notBefore) ||
   Date.parse(b.notAfter) - Date.parse(a.notAfter) ||
   Date.parse(b.recordedAt) - Date.parse(a.recordedAt)
-
-const failure = (error: CertError, triesBefore: number, now: Date) => {
-  const { code, message, hint, vendor, passing } = error
-  const recorded: RecordedError = { code, message, hint, vendor }
-  const tries = triesBefore + 1
-  return { at: now.toISOString(), tries, next: nextTry(tries, passing, now).toISOString(), error: recorded }
-}
-
-const toRecord = ({ identity, kind, name, settings, steps }: WantedTarget, known?: DeploymentRecord): TargetRecord => {
-  // What an earlier run found is found again, or is not there any more; only what proves it is worth keeping.
-  const proven = Object.entries(known?.targets[identity]?.steps ?? {}).filter(
-    ([step, state]) => !steps.includes(step) && state.status === 'done' && proofOf(known, identity, step) !== undefined,
-  )
-  return {
-    kind,
-    name,
-    settings,
-    steps: Object.fromEntries([...steps.map((step) => [step, pendingStep(proofOf(known, identity, step))]), ...proven]),
-  }
-}
-
-const pendingStep = (proof: string | undefined): StepRecord => ({
-  status: 'pending',
-  ...(proof !== undefined && { proof }),
-})
 
 const serialize = (record: DeploymentRecord): string => `${JSON.stringify(record, null, 2)}\n`

@@ -46,9 +46,11 @@ export const bindToEdge = async (options: EdgeBindingOptions, binding: EdgeBindi
   if (isShown(standing, binding) && !(await isToBeMended(standing, options, binding))) {
     return { status: 'unchanged', note: 'already there', proof: standing?.name, warnings: await remarks() }
   }
-  const newer = allowOlder
-    ? undefined
-    : newerThan(bundle, [leafOf(standing), circumstances.newestAt?.(domain) ?? circumstances.newest])
+  // One that is not for this domain is of no use to it, however new.
+  const leaf = leafOf(standing)
+  const useful = leaf && covers(leaf.names, servedName(domain)) ? leaf : undefined
+  const known = circumstances.newestAt?.(domain) ?? circumstances.newest
+  const newer = allowOlder ? undefined : newerThan(bundle, [useful, known])
   if (newer !== undefined) return { status: 'unchanged', note: newer, warnings: await remarks() }
   const kept = service && (await keepInService(service, bundle, signal))
   const upload = (again: number): EdgeUpload =>

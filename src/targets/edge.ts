@@ -3,7 +3,7 @@ import type { CertificateBundle } from '../certificate/bundle.js'
 import { covers } from '../certificate/names.js'
 import { firstCertificate } from '../certificate/x509.js'
 import { type Options, text, toggle } from '../config/option.js'
-import { auto, placesOf } from './auto.js'
+import { auto, placesOf, strandsOf } from './auto.js'
 import { bindToEdge, type EdgeBindingOptions } from './edge-binding.js'
 import { hostToLookAt, servedName } from './edge-host.js'
 import { servedStep } from './served.js'
@@ -73,9 +73,7 @@ export const edgeTarget = (options: EdgeOptions): DeployTarget => {
           ]
         : strandOf(options, bundle, circumstances, domain),
     planFound: (bundle, circumstances, ids) =>
-      placesOf(ids).map((place) =>
-        strandOf(options, bundle, circumstances, place, ` ${place}`).filter(({ id }) => ids.includes(id)),
-      ),
+      strandsOf(ids, (place, suffix) => strandOf(options, bundle, circumstances, place, suffix)),
   }
 }
 

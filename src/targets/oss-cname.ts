@@ -3,7 +3,7 @@ import type { CertificateBundle } from '../certificate/bundle.js'
 import { covers } from '../certificate/names.js'
 import { type Options, text, toggle } from '../config/option.js'
 import { CertError } from '../errors.js'
-import { auto, placesOf } from './auto.js'
+import { auto, placesOf, strandsOf } from './auto.js'
 import { OssCnameBinding, type OssCnameBindingOptions } from './oss-cname-binding.js'
 import { servedStep } from './served.js'
 import type { Circumstances, DeployTarget, ObservedPlace, Outcome, Step, Strand, TargetSettings } from './target.js'
@@ -62,9 +62,7 @@ export const ossCname = (options: OssCnameOptions): DeployTarget => {
           ]
         : strandOf(options, bundle, circumstances, domain),
     planFound: (bundle, circumstances, ids) =>
-      placesOf(ids).map((place) =>
-        strandOf(options, bundle, circumstances, place, ` ${place}`).filter(({ id }) => ids.includes(id)),
-      ),
+      strandsOf(ids, (place, suffix) => strandOf(options, bundle, circumstances, place, suffix)),
   }
 }
 

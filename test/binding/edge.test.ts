@@ -114,6 +114,16 @@ for (const product of products) {
     t.equal(held(world), sha256Of(newer), 'and a newer one an older')
   })
 
+  t.test(`${product.name}: one that is not for this domain is replaced, however new`, async (t) => {
+    const world = await openBinding(t)
+    const validity = { notBefore: daysFromNow(-1), notAfter: daysFromNow(300) }
+    const ofAnother = await mint({ names: ['shop.example.net'], ...validity })
+    product.add(world.emulator, host, { certificate: pair(ofAnother) })
+    const { result } = await world.give(t, material, toDomain(world))
+    t.match(result.stages, only({ status: 'changed' }))
+    t.equal(held(world), sha256Of(material))
+  })
+
   t.test(`${product.name}: looking is not permitted`, async (t) => {
     const world = await openBinding(t, { key: { deny: [{ action: look, resource: '*' }] } })
     product.add(world.emulator, host, { certificate: pair(newer) })

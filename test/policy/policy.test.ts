@@ -130,12 +130,12 @@ t.test('by the configuration', async (t) => {
   t.same(on(policy, 'kms:Decrypt'), ['acs:kms:*:*:key/*'])
   t.match(
     policy.Statement.find(({ Action }) => Action.includes('oss:PutObjectAcl')),
-    { Resource: [second] },
-    'needed where a named domain may serve the bucket',
+    { Resource: [first, second] },
+    'needed where a domain, named or found, may serve the bucket',
   )
   t.match(
     all.stderr,
-    /needed: keeps the private key from strangers .* \(for oss other-certs\/certs\/www\.example\.com\/\)/,
+    /needed: keeps the private key from strangers .* \(for oss my-ssl-certs\/certs\/example\.com\/, oss other-certs\/certs\/www\.example\.com\/\)/,
   )
 
   const one = policyOf(await ask(world, ['www.example.com', ...file]))

@@ -3,6 +3,7 @@
 import t, { type Test } from 'tap'
 import {
   bucket,
+  daysFromNow,
   mintMaterial,
   prefix,
   proveSilence,
@@ -23,7 +24,12 @@ const domain = 'static.example.localhost'
 const names = ['example.localhost', '*.example.localhost']
 const material = await mintMaterial({ names })
 const before = await mintMaterial({ names })
-const stranger = await mintMaterial({ names: ['shop.example.net'] })
+// Older to the second, whenever it is made.
+const stranger = await mintMaterial({
+  names: ['shop.example.net'],
+  notBefore: daysFromNow(-60),
+  notAfter: daysFromNow(30),
+})
 
 const layout = `oss ${bucket}/${prefix}`
 const cname = `oss-cname ${bucket}/${domain}`
