@@ -6,7 +6,7 @@ import { decodeText, refuseBinary, refusePkcs7 } from '../../src/certificate/con
 import { type Element, isWholeSequence, readChildren, readElement } from '../../src/certificate/der.js'
 import { materialLimit } from '../../src/certificate/material.js'
 import { type PemBlock, readPem, writePem } from '../../src/certificate/pem.js'
-import { isKeyLabel, keyType, readPrivateKey, toPkcs8 } from '../../src/certificate/private-key.js'
+import { isKeyLabel, keyType, readPrivateKey, toPkcs8, toTraditional } from '../../src/certificate/private-key.js'
 import { renewalTime } from '../../src/certificate/renewal-time.js'
 import { signingRequest } from '../../src/certificate/signing-request.js'
 import { firstCertificate, readCertificate } from '../../src/certificate/x509.js'
@@ -408,6 +408,17 @@ t.test('one form, whatever a key came in', async (t) => {
       expected,
       `${kind}: as openssl writes it`,
     )
+  }
+})
+
+t.test('the traditional encoding of a key', async (t) => {
+  const forms = { rsa2048: 'pkcs1', ec256: 'sec1', ec384: 'sec1', ed25519: 'pkcs8' } as const
+  for (const [kind, form] of Object.entries(forms)) {
+    const key = generateKey(kind as KeyKind)
+    const pem = toTraditional(new Secret(keyPem(key, 'pkcs8'))).reveal()
+    t.equal(pem, keyPem(key, form), `${kind}: ${form}`)
+    const asPkcs8 = openssl('pkey', '-in', fileOf(pem))
+    t.equal(asPkcs8, openssl('pkey', '-in', fileOf(keyPem(key, 'pkcs8'))), 'the same key')
   }
 })
 
