@@ -212,7 +212,7 @@ interface Wrong {
   readonly browser: string
   readonly message: RegExp
   readonly cause: RegExp
-  readonly todo: RegExp
+  readonly advice: RegExp
 }
 
 const wrongs: readonly Wrong[] = [
@@ -222,7 +222,7 @@ const wrongs: readonly Wrong[] = [
     browser: 'ERR_CERT_AUTHORITY_INVALID',
     message: /: the chain served is incomplete: the certificate of CN=Test Intermediate CA is not sent/,
     cause: /^the certificate was deployed without its intermediates; some browsers fetch them/,
-    todo: /deploy the full chain \(fullchain\.pem, not cert\.pem\)$/,
+    advice: /deploy the full chain \(fullchain\.pem, not cert\.pem\)$/,
   },
   {
     what: 'an expired one',
@@ -231,7 +231,7 @@ const wrongs: readonly Wrong[] = [
     message:
       /: another certificate is served: [0-9a-f]{8}, valid until \d{4}-\d\d-\d\d \d\d:\d\dZ, instead of [0-9a-f]{8}/,
     cause: /^the certificate from before is still served/,
-    todo: /wait with --verify-timeout 600/,
+    advice: /wait with --verify-timeout 600/,
   },
   {
     what: 'a name that is not covered',
@@ -239,7 +239,7 @@ const wrongs: readonly Wrong[] = [
     browser: 'ERR_CERT_COMMON_NAME_INVALID',
     message: /: the certificate served is for shop\.example\.net, not for www\.example\.com/,
     cause: /^no certificate is hosted for www\.example\.com where it leads/,
-    todo: /see where DNS of www\.example\.com leads: deploy to OSS with --oss-cname, or to CDN with --cdn-domain$/,
+    advice: /see where DNS of www\.example\.com leads: deploy to OSS with --oss-cname, or to CDN with --cdn-domain$/,
   },
   {
     what: 'a wildcard of the wrong level',
@@ -247,7 +247,7 @@ const wrongs: readonly Wrong[] = [
     browser: 'ERR_CERT_COMMON_NAME_INVALID',
     message: /: the certificate served is for \*\.www\.example\.com, not for www\.example\.com/,
     cause: /\*\.www\.example\.com does not cover www\.example\.com itself|no certificate is hosted/,
-    todo: /\S/,
+    advice: /\S/,
   },
   {
     what: 'a handshake that is refused',
@@ -255,11 +255,11 @@ const wrongs: readonly Wrong[] = [
     browser: 'ERR_SSL_VERSION_OR_CIPHER_MISMATCH',
     message: /: the TLS handshake is refused \(handshake failure\)/,
     cause: /^no certificate is hosted for www\.example\.com where it leads/,
-    todo: /\S/,
+    advice: /\S/,
   },
 ]
 
-for (const { what, shown, browser, message, cause, todo } of wrongs) {
+for (const { what, shown, browser, message, cause, advice } of wrongs) {
   t.test(what, together(), async (t) => {
     const [world, edge] = await open(t)
     edge.serve(www, shown)
@@ -271,7 +271,7 @@ for (const { what, shown, browser, message, cause, todo } of wrongs) {
     t.match(said, message)
     t.match(said, `browsers show ${browser}`, 'as browsers call it')
     t.match(hint, cause, 'the likely cause')
-    t.match(hint, todo, 'what to do')
+    t.match(hint, advice, 'what to do')
     const text = await world.deploy(material, words, { terse: true })
     t.match(text.stderr, said, 'a person reads the same')
     t.match(text.stderr, hint ?? '-')
