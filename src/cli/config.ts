@@ -6,13 +6,12 @@ import { createDurably, makeFolder } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
 import { findCa } from '../issuer/ca.js'
 import { orderNames } from '../issuer/order-names.js'
-import { createSolver } from '../solvers/index.js'
 import { targetOptions } from '../targets/index.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
 import { type Common, commonFlags } from './common-flags.js'
 import { variableOf } from './flag.js'
 import { issueLayer } from './issue-layer.js'
-import { defaultCa, type IssuerValues, issuerFlags, solverSettings } from './issuer-flags.js'
+import { defaultCa, type IssuerValues, issuerFlags, requireSolver, solverSettings } from './issuer-flags.js'
 import { printJson } from './json.js'
 import { Terminal, wantsColor } from './terminal.js'
 import { inPlace, openConfig, requireTarget } from './wanted-targets.js'
@@ -90,7 +89,7 @@ const checkIssue = (config: Config, entry: CertificateConfig): void => {
     const read = Object.entries(issuerFlags).map(([name, flag]) => [name, flag.read(layer[name] ?? [], name)])
     // Every name of `issuerFlags` is there, each read by its own flag.
     const values = Object.fromEntries(read) as IssuerValues
-    createSolver(solverSettings(values, orderNames(values.domain)), {})
+    requireSolver(solverSettings(values, orderNames(values.domain)))
     for (const one of Array.isArray(ca) ? ca : [values.ca ?? defaultCa]) findCa(one)
   })
 }

@@ -5,7 +5,7 @@ import { orderNames } from '../issuer/order-names.js'
 import { findStored, obtain, type Wanted } from '../pipeline/obtain.js'
 import { requireUseful } from '../pipeline/plan.js'
 import { Secret } from '../secret.js'
-import { createSolver } from '../solvers/index.js'
+import { createSolver, type SolverContext } from '../solvers/index.js'
 import { issuerSource, requireAccount } from '../sources/issuer.js'
 import type { Source } from '../sources/source.js'
 import { StateFolder } from '../state/state-folder.js'
@@ -15,7 +15,15 @@ import { commonFlags, deployFlags, stateRoot } from './common-flags.js'
 import { carryOutAlone, openReach, showPlanAlone } from './deployment.js'
 import type { Values } from './flag.js'
 import { issueLayer } from './issue-layer.js'
-import { caBundle, chosenCa, externalAccount, issuerFlags, requireEmail, solverSettings } from './issuer-flags.js'
+import {
+  caBundle,
+  chosenCa,
+  externalAccount,
+  issuerFlags,
+  requireEmail,
+  requireSolver,
+  solverSettings,
+} from './issuer-flags.js'
 import { type AskedTarget, targetFlags } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
 import { openConfig, wantedTargets } from './wanted-targets.js'
@@ -49,7 +57,7 @@ export const command = defineCommand({
     try {
       const targets = reach.targets(asked)
       requireUseful(order.names, targets)
-      createSolver(order.solver, surroundings.environment)
+      requireSolver(order.solver)
       const wanted = wantedOf(order, asked)
       const force = values['force-renewal']
       // Only looked at, so that a refusal leaves nothing behind.
@@ -77,7 +85,7 @@ export const command = defineCommand({
           state,
           surroundings,
           terminal,
-          timeout: values.timeout * 1000,
+          context: { ...reach.context, environment: surroundings.environment },
           onWarning: (what) => {
             terminal.warning(what)
             said.push(what)
@@ -157,8 +165,7 @@ interface Work {
   readonly state: StateFolder
   readonly surroundings: Surroundings
   readonly terminal: Terminal
-  /** In ms. */
-  readonly timeout: number
+  readonly context: SolverContext
   readonly onWarning: (what: string) => void
   /** Told when nothing but the CA's own work is left: time to get the targets ready. */
   readonly onProven: () => void
@@ -167,14 +174,14 @@ interface Work {
 /** Our issuer, showing on the terminal how it gets on. */
 const shownSource = (
   order: CertificateOrder,
-  { state, surroundings, terminal, timeout, onWarning, onProven }: Work,
+  { state, surroundings, terminal, context, onWarning, onProven }: Work,
 ): Source => {
   let last = performance.now()
   const source = issuerSource({
     ...order,
-    solver: createSolver(order.solver, surroundings.environment),
+    solver: createSolver(order.solver, context),
     state,
-    timeout,
+    timeout: context.timeout,
     now: surroundings.now,
     observer: {
       progress: (what) => {

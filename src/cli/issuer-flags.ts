@@ -1,13 +1,15 @@
 import { X509Certificate } from 'node:crypto'
 import { resolve } from 'node:path'
 import { CertError } from '../errors.js'
+import { HttpConnections } from '../http-connections.js'
 import { findCa } from '../issuer/ca.js'
 import { keyTypes } from '../issuer/certificate-key.js'
 import { needsDns } from '../issuer/order-names.js'
 import { Secret } from '../secret.js'
-import { challengesOf, type SolverSettings, solverNames } from '../solvers/index.js'
+import { challengesOf, createSolver, type SolverSettings, solverNames } from '../solvers/index.js'
 import { readTextFile } from '../sources/files.js'
 import { choice, list, text, toggle, type Values, wholeNumber } from './flag.js'
+import { proofFlags } from './proof-flags.js'
 
 /** Where a certificate comes from, and how its names are proven. */
 export const issuerFlags = {
@@ -22,9 +24,28 @@ export const issuerFlags = {
   'agree-tos': toggle("agree to the CA's terms of service"),
   'eab-kid': text('key id of an account binding, for CAs that ask for one', { placeholder: 'ID' }),
   'eab-hmac-key-file': text('file that holds the key of that binding', { placeholder: 'FILE' }),
-  challenge: choice('how names are proven', ['http-01', 'dns-01']),
+  challenge: choice('how names are proven', ['http-01', 'dns-01', 'tls-alpn-01']),
   solver: choice('who answers', solverNames),
   'http-port': wholeNumber('port of the standalone solver', { min: 1, max: 65535, fallback: 80, placeholder: 'PORT' }),
+  'tls-port': wholeNumber('port of the standalone solver for tls-alpn-01', {
+    min: 1,
+    max: 65535,
+    fallback: 443,
+    placeholder: 'PORT',
+  }),
+  'dns-timeout': wholeNumber('seconds until every name server has to show the TXT records; 0: nobody looks', {
+    min: 0,
+    max: 86_400,
+    fallback: 180,
+    placeholder: 'SECONDS',
+  }),
+  'dns-resolver': proofFlags['dns-resolver'],
+  'alidns-endpoint': text('URL of the AliDNS API [https://alidns.aliyuncs.com]', { placeholder: 'URL' }),
+  'challenge-bucket': text('the bucket that the names are bound to, for the bucket solver [--bucket]', {
+    placeholder: 'BUCKET',
+  }),
+  'challenge-region': text('its region [--region]', { placeholder: 'REGION' }),
+  'challenge-endpoint': text('URL for writing into it [--endpoint]', { placeholder: 'URL' }),
   webroot: text('folder that a web server on port 80 serves, for the webroot solver', { placeholder: 'DIR' }),
   'exec-auth': text('command that puts an answer in place, for the exec solver', { placeholder: 'COMMAND' }),
   'exec-cleanup': text('command that takes it away again', { placeholder: 'COMMAND' }),
@@ -54,11 +75,24 @@ export const solverSettings = (values: IssuerValues, names: readonly string[]): 
   return {
     solver,
     challenge,
-    ...(solver === 'standalone' && { httpPort: values['http-port'] }),
+    ...(solver === 'standalone' &&
+      (challenge === 'tls-alpn-01' ? { tlsPort: values['tls-port'] } : { httpPort: values['http-port'] })),
+    ...(challenge === 'dns-01' && { dnsTimeout: values['dns-timeout'], dnsResolver: values['dns-resolver'] }),
     // Absolute, since it is kept for renewals, which may stand somewhere else.
     webroot: values.webroot && resolve(values.webroot),
     execAuth: values['exec-auth'],
     execCleanup: values['exec-cleanup'],
+  }
+}
+
+/** What is wrong with a solver, found out without reaching for anything. @throws CertError USAGE */
+export const requireSolver = (settings: SolverSettings): void => {
+  const connections = new HttpConnections()
+  const credentials = () => Promise.reject(new CertError('INTERNAL', 'nothing is reached for here'))
+  try {
+    createSolver(settings, { environment: {}, connections, credentials, timeout: 1, now: () => new Date(0) })
+  } finally {
+    connections.close()
   }
 }
 

@@ -1,5 +1,5 @@
+import { parseNameServer } from '../name-server.js'
 import { type ConnectTo, parseConnectTo } from '../proof/connect-to.js'
-import { parseNameServer } from '../proof/name-server.js'
 import { type Flag, list, text } from './flag.js'
 
 const connect: Flag<readonly ConnectTo[]> = {

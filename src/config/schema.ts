@@ -78,9 +78,16 @@ const documentSchema = (z: Z, targets: TargetOptions) => {
             issue: z
               .strictObject({
                 ca: z.union([line, names]),
-                challenge: z.enum(['http-01', 'dns-01']),
+                challenge: z.enum(['http-01', 'dns-01', 'tls-alpn-01']),
                 solver: line,
                 'http-port': z.int().min(1, port).max(65535, port),
+                'tls-port': z.int().min(1, port).max(65535, port),
+                'dns-timeout': z.int().min(0).max(86_400),
+                'dns-resolver': line,
+                'alidns-endpoint': line,
+                'challenge-bucket': line,
+                'challenge-region': line,
+                'challenge-endpoint': line,
                 webroot: line,
                 'exec-auth': shellWords,
                 'exec-cleanup': shellWords,

@@ -74,7 +74,7 @@ const prove = async (order: Order, options: IssueOptions): Promise<Order> => {
     if (order.status === 'ready' || order.status === 'valid') return order
     throw notIssued(order)
   }
-  const { session, solver, signal } = options
+  const { session, solver, signal, observer } = options
   const presented: Presented = { all: [], presented: [] }
   // What fails for one name ends the others: the order is lost with it.
   const failure = new AbortController()
@@ -95,7 +95,9 @@ const prove = async (order: Order, options: IssueOptions): Promise<Order> => {
       await solver.present(chosen.challenge, presented.all, together)
       return chosen.acme
     })
-    const answers = solver.needsAll ? await all(flows, failure) : flows
+    const waitsForAll = solver.needsAll || solver.settle !== undefined
+    const answers = waitsForAll ? await all(flows, failure) : flows
+    if (presented.presented.length > 0) await solver.settle?.(presented.presented, observer.progress, signal)
     await all(
       [...answers].map(async (one) => respond(session, await one)),
       failure,
@@ -156,8 +158,11 @@ const chooseChallenge = async (
       hint: 'check --ca',
     })
   }
-  const place =
-    solver.answers === 'dns-01' ? `_acme-challenge.${identifier.value}` : `/.well-known/acme-challenge/${acme.token}`
+  const place = {
+    'http-01': `/.well-known/acme-challenge/${acme.token}`,
+    'dns-01': `_acme-challenge.${identifier.value}`,
+    'tls-alpn-01': identifier.value,
+  }[solver.answers]
   const value = await session.answerTo(acme)
   return { acme, challenge: { type: solver.answers, domain: identifier.value, token: acme.token, place, value } }
 }

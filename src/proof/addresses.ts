@@ -1,9 +1,9 @@
 import { isIP } from 'node:net'
 import { systemCode } from '../errors.js'
 import { lookupLocalhost } from '../http-connections.js'
+import { resolverOf } from '../name-server.js'
 import { interrupted, unlessAborted, withDeadline } from '../patience.js'
 import { type ConnectTo, connectsOf } from './connect-to.js'
-import { resolverOf } from './name-server.js'
 
 /** One place to dial. */
 export interface Address {

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
 import { canonicalName } from '../certificate/names.js'
 import { systemCode } from '../errors.js'
+import { resolverOf } from '../name-server.js'
 import { interrupted, unlessAborted, withDeadline } from '../patience.js'
-import { resolverOf } from './name-server.js'
 import type { Explanation } from './problem.js'
 
 /**

@@ -1,4 +1,6 @@
+import type { CredentialSource } from '../aliyun/credentials.js'
 import { CertError } from '../errors.js'
+import type { HttpConnections } from '../http-connections.js'
 import { splitWords } from '../program.js'
 import { exec } from './exec.js'
 import type { ChallengeType, Solver } from './solver.js'
@@ -10,14 +12,35 @@ export interface SolverSettings {
   readonly solver: string
   readonly challenge: ChallengeType
   readonly httpPort?: number | undefined
+  readonly tlsPort?: number | undefined
   readonly webroot?: string | undefined
   readonly execAuth?: string | undefined
   readonly execCleanup?: string | undefined
+  /** How long a TXT record may take to be seen, in seconds; 0 where nobody is to look. */
+  readonly dnsTimeout?: number | undefined
+  /** Asked instead of the zone's own servers, as `parseNameServer` gives it. */
+  readonly dnsResolver?: string | undefined
+  readonly alidnsEndpoint?: string | undefined
+  /** The bucket that the names are bound to. */
+  readonly challengeBucket?: string | undefined
+  readonly challengeRegion?: string | undefined
+  readonly challengeEndpoint?: string | undefined
+}
+
+/** What solvers reach the world with; none of it is part of what they are. */
+export interface SolverContext {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly credentials: CredentialSource
+  readonly connections: HttpConnections
+  /** Deadline of one request with its retries, in ms. */
+  readonly timeout: number
+  readonly now: () => Date
+  readonly trace?: ((line: string) => void) | undefined
 }
 
 interface Kind {
   readonly answers: readonly ChallengeType[]
-  make(settings: SolverSettings, environment: Readonly<Record<string, string | undefined>>): Solver
+  make(settings: SolverSettings, context: SolverContext): Solver
 }
 
 const missing = (flag: string, why: string): CertError =>
@@ -38,7 +61,7 @@ const kinds: Readonly<Record<string, Kind>> = {
   },
   exec: {
     answers: ['http-01', 'dns-01'],
-    make: ({ challenge, execAuth, execCleanup }, environment) => {
+    make: ({ challenge, execAuth, execCleanup }, { environment }) => {
       if (execAuth === undefined) throw missing('exec-auth COMMAND', 'which command puts an answer in place')
       const cleanUp = execCleanup === undefined ? undefined : splitWords(execCleanup, 'exec-cleanup')
       return exec({ answers: challenge, auth: splitWords(execAuth, 'exec-auth'), cleanUp, environment })
@@ -53,10 +76,7 @@ export const challengesOf = (solver: string): readonly ChallengeType[] =>
   (Object.hasOwn(kinds, solver) ? kinds[solver]?.answers : undefined) ?? []
 
 /** @throws CertError USAGE */
-export const createSolver = (
-  settings: SolverSettings,
-  environment: Readonly<Record<string, string | undefined>>,
-): Solver => {
+export const createSolver = (settings: SolverSettings, context: SolverContext): Solver => {
   const kind = Object.hasOwn(kinds, settings.solver) ? kinds[settings.solver] : undefined
   if (kind === undefined) {
     throw new CertError('USAGE', `there is no solver "${settings.solver}"`, {
@@ -71,5 +91,5 @@ export const createSolver = (
           : `it answers ${kind.answers.join(' and ')}`,
     })
   }
-  return kind.make(settings, environment)
+  return kind.make(settings, context)
 }

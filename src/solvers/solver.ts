@@ -1,14 +1,14 @@
-export type ChallengeType = 'http-01' | 'dns-01'
+export type ChallengeType = 'http-01' | 'dns-01' | 'tls-alpn-01'
 
-/** What a CA wants to see before it believes that a name is ours. */
+/** What a CA wants to see before it believes that a name is ours. Kept on disk while it is in place: nothing secret. */
 export interface Challenge {
   readonly type: ChallengeType
   /** The name or address that is to be proven, without `*.`. */
   readonly domain: string
   readonly token: string
-  /** Where: the path on port 80, or the name of the TXT record without a final dot. */
+  /** Where: the path on port 80, the name of the TXT record without a final dot, or the name itself (tls-alpn-01). */
   readonly place: string
-  /** What has to stand there. */
+  /** What has to stand there. For tls-alpn-01 the key authorization, of which the certificate holds the digest. */
   readonly value: string
 }
 
@@ -24,7 +24,17 @@ export interface Solver {
    * @param all every challenge of the order, where `needsAll` is set; else empty
    */
   present(challenge: Challenge, all: readonly Challenge[], signal: AbortSignal): Promise<void>
-  /** Removes what `present` left. Called for each that was presented or failed to be, also after an interruption. */
+  /**
+   * Waits until the CA will find the answers, or finds out that it cannot. Called once, when all are in place; the CA is
+   * told afterwards.
+   * @param report told how it gets on, a few words at a time
+   * @throws CertError SOLVER_FAILED
+   */
+  settle?(challenges: readonly Challenge[], report: (what: string) => void, signal: AbortSignal): Promise<void>
+  /**
+   * Removes what `present` left, and nothing else. Called for each that was presented or failed to be, also after an
+   * interruption, and by a later process, which knows nothing but the challenge, after a crash.
+   */
   cleanUp(challenge: Challenge, all: readonly Challenge[], signal: AbortSignal): Promise<void>
   close?(): Promise<void>
 }

@@ -1,6 +1,6 @@
 import t from 'tap'
+import { parseNameServer } from '../../src/name-server.js'
 import { connectsOf, parseConnectTo } from '../../src/proof/connect-to.js'
-import { parseNameServer } from '../../src/proof/name-server.js'
 
 t.test('--connect', async (t) => {
   for (const [given, meant] of [

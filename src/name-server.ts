@@ -1,6 +1,6 @@
 import { Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import { CertError } from '../errors.js'
+import { CertError } from './errors.js'
 
 // Where DNS leads is asked to explain, not to decide: in ms.
 const oneQuestion = 2000
