@@ -47,6 +47,7 @@ export type FailureCode =
   | 'PROGRAM_FAILED'
   | 'CA_REFUSED'
   | 'CA_UNAVAILABLE'
+  | 'ORDER_BUDGET_SPENT'
   | 'CHALLENGE_FAILED'
   | 'SOLVER_FAILED'
   | 'NOT_SERVED'

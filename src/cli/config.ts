@@ -11,7 +11,7 @@ import { defineCommand, exitCodes, type Surroundings } from './command.js'
 import { type Common, commonFlags } from './common-flags.js'
 import { variableOf } from './flag.js'
 import { issueLayer } from './issue-layer.js'
-import { defaultCa, type IssuerValues, issuerFlags, requireSolver, solverSettings } from './issuer-flags.js'
+import { type IssuerValues, issueSettings, issuerFlags, requireSolver, solverSettings } from './issuer-flags.js'
 import { printJson } from './json.js'
 import { Terminal, wantsColor } from './terminal.js'
 import { inPlace, openConfig, requireTarget } from './wanted-targets.js'
@@ -77,7 +77,6 @@ const check: Work = async (values, surroundings, terminal) => {
 /** What only an order would find: solvers, CAs and kinds of keys that there are not. No file is looked at. */
 const checkIssue = (config: Config, entry: CertificateConfig): void => {
   if (entry.issue === undefined) return
-  const { ca } = entry.issue
   if (entry.domains.length === 0) {
     const where = config.where(['certificates', entry.name])
     throw new CertError('CONFIG_INVALID', `${where} is to be issued, and has no domains`, {
@@ -85,12 +84,13 @@ const checkIssue = (config: Config, entry: CertificateConfig): void => {
     })
   }
   inPlace(config, ['certificates', entry.name, 'issue'], () => {
-    const layer = issueLayer(config, { name: entry.name, domain: [], ca: undefined })
+    const layer = issueLayer(config, { name: entry.name, domain: [] })
     const read = Object.entries(issuerFlags).map(([name, flag]) => [name, flag.read(layer[name] ?? [], name)])
     // Every name of `issuerFlags` is there, each read by its own flag.
     const values = Object.fromEntries(read) as IssuerValues
-    requireSolver(solverSettings(values, orderNames(values.domain)))
-    for (const one of Array.isArray(ca) ? ca : [values.ca ?? defaultCa]) findCa(one)
+    const names = orderNames(values.domain)
+    requireSolver(solverSettings(values, names))
+    issueSettings(values, names, config.account.eab)
   })
 }
 

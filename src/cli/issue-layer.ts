@@ -2,12 +2,10 @@ import { canonicalName } from '../certificate/names.js'
 import { type CertificateConfig, type Config, findCertificate } from '../config/config.js'
 import { CertError } from '../errors.js'
 import type { Layer } from './command.js'
-import { defaultCa } from './issuer-flags.js'
 
 interface Asked {
   readonly name: string | undefined
   readonly domain: readonly string[]
-  readonly ca: string | undefined
 }
 
 /**
@@ -31,23 +29,19 @@ export const issueLayer = (config: Config | undefined, asked: Asked): Layer => {
     })
   }
   const issue = issueWords(entry)
-  const ca = asked.ca ?? issue['ca']?.[0] ?? defaultCa
-  const { email, agreeTos, eab } = config.account
-  const binding = Object.hasOwn(eab, ca) ? eab[ca] : undefined
+  const { email, agreeTos } = config.account
   return {
     ...(email !== undefined && { email: [email] }),
     ...(agreeTos && { 'agree-tos': ['on'] }),
-    ...(binding && { 'eab-kid': [binding.kid], 'eab-hmac-key-file': [binding.hmacKeyFile] }),
     ...(entry && { name: [entry.name], domain: entry.domains }),
     ...issue,
   }
 }
 
-/** Of several CAs the first is asked. */
 const issueWords = (entry: CertificateConfig | undefined): Layer =>
   Object.fromEntries(
     Object.entries(entry?.issue ?? {}).map(([flag, value]) => [
       flag,
-      Array.isArray(value) ? value.slice(0, 1).map(String) : [String(value)],
+      Array.isArray(value) ? value.map(String) : [String(value)],
     ]),
   )

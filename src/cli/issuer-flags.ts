@@ -1,25 +1,28 @@
-import { X509Certificate } from 'node:crypto'
 import { resolve } from 'node:path'
 import { CertError } from '../errors.js'
 import { HttpConnections } from '../http-connections.js'
 import { findCa } from '../issuer/ca.js'
 import { keyTypes } from '../issuer/certificate-key.js'
 import { needsDns } from '../issuer/order-names.js'
-import { Secret } from '../secret.js'
 import { challengesOf, createSolver, type SolverSettings, solverNames } from '../solvers/index.js'
-import { readTextFile } from '../sources/files.js'
+import type { IssueSettings } from '../state/certificates.js'
 import { choice, list, text, toggle, type Values, wholeNumber } from './flag.js'
 import { proofFlags } from './proof-flags.js'
 
 /** Where a certificate comes from, and how its names are proven. */
 export const issuerFlags = {
   domain: list('a name for the certificate; repeat for more', { alias: 'd', placeholder: 'NAME' }),
-  ca: text(
-    'the CA: letsencrypt, letsencrypt-staging, zerossl, google, sslcom, or the URL of a directory [letsencrypt]',
-    {
-      placeholder: 'CA',
-    },
+  ca: list(
+    'the CA: letsencrypt, letsencrypt-staging, zerossl, google, sslcom, or the URL of a directory; repeat for those that are asked when the ones before fail [letsencrypt]',
+    { placeholder: 'CA' },
   ),
+  'ca-timeout': wholeNumber('seconds that a CA may take to decide, before the next one is asked', {
+    min: 1,
+    max: 86_400,
+    fallback: 600,
+    placeholder: 'SECONDS',
+  }),
+  standby: text('a second CA, of which a certificate is kept ready in the archive', { placeholder: 'CA' }),
   email: text('where the CA may write to', { placeholder: 'ADDRESS' }),
   'agree-tos': toggle("agree to the CA's terms of service"),
   'eab-kid': text('key id of an account binding, for CAs that ask for one', { placeholder: 'ID' }),
@@ -50,6 +53,13 @@ export const issuerFlags = {
   'exec-auth': text('command that puts an answer in place, for the exec solver', { placeholder: 'COMMAND' }),
   'exec-cleanup': text('command that takes it away again', { placeholder: 'COMMAND' }),
   'key-type': choice('kind of key [ec256]', keyTypes),
+  'reuse-key': toggle('keep the private key when the certificate is renewed'),
+  profile: text('the kind of certificate, where the CA has several, such as tlsserver or shortlived', {
+    placeholder: 'NAME',
+  }),
+  'preferred-chain': text('common name of the root that the chain is to lead to, where the CA has several', {
+    placeholder: 'NAME',
+  }),
   'ca-bundle': text("PEM file of the authorities that the CA's own server is trusted by", { placeholder: 'FILE' }),
   'force-renewal': toggle('order a new certificate although the stored one is not due'),
 }
@@ -104,49 +114,56 @@ export const requireEmail = (email: string | undefined): string | undefined => {
   return email
 }
 
-/** @throws CertError USAGE, FILE_UNREADABLE */
-export const externalAccount = async (
+/**
+ * All that an order takes, as it is kept for renewals.
+ * @param bindings what the configuration has, by the name of the CA
+ * @throws CertError WILDCARD_NEEDS_DNS, USAGE
+ */
+export const issueSettings = (
   values: IssuerValues,
-): Promise<{ readonly kid: string; readonly hmacKey: Secret } | undefined> => {
+  names: readonly string[],
+  bindings: IssueSettings['eab'] = {},
+): IssueSettings => {
+  const ca = values.ca.length === 0 ? [defaultCa] : [...new Set(values.ca)]
+  for (const one of [...ca, ...(values.standby === undefined ? [] : [values.standby])]) findCa(one)
+  return {
+    ca,
+    email: requireEmail(values.email),
+    agreeTos: values['agree-tos'],
+    keyType: values['key-type'] ?? 'ec256',
+    reuseKey: values['reuse-key'],
+    profile: values.profile,
+    preferredChain: values['preferred-chain'],
+    caTimeout: values['ca-timeout'],
+    solver: { ...solverSettings(values, names) },
+    // Absolute, since it is kept for renewals, which may stand somewhere else.
+    caBundle: values['ca-bundle'] && resolve(values['ca-bundle']),
+    eab: accountBindings(values, [...ca, ...(values.standby === undefined ? [] : [values.standby])], bindings),
+    standby: values.standby,
+  }
+}
+
+/** Flags beat the file; they are for the CAs that may ask for a binding. */
+const accountBindings = (
+  values: IssuerValues,
+  cas: readonly string[],
+  bindings: IssueSettings['eab'],
+): IssueSettings['eab'] => {
   const kid = values['eab-kid']
   const file = values['eab-hmac-key-file']
-  if (kid === undefined && file === undefined) return undefined
-  if (kid === undefined || file === undefined) {
+  if ((kid === undefined) !== (file === undefined)) {
     throw new CertError('USAGE', 'an account binding has two parts', {
       hint: 'add --eab-kid as well as --eab-hmac-key-file',
     })
   }
-  const hmacKey = (await readTextFile(file)).trim()
-  if (!/^[A-Za-z0-9_+/-]{16,}=*$/.test(hmacKey)) {
-    throw new CertError('USAGE', `${file} does not hold the key of an account binding`, {
-      hint: 'the CA shows it as one line of letters and digits (base64url)',
-    })
-  }
-  return { kid, hmacKey: new Secret(hmacKey) }
-}
-
-/** @throws CertError USAGE, FILE_UNREADABLE */
-export const caBundle = async (values: IssuerValues): Promise<string | undefined> => {
-  const file = values['ca-bundle']
-  if (file === undefined) return undefined
-  const pem = await readTextFile(file)
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? []
-  if (blocks.length === 0 || !blocks.every(isCertificate)) {
-    throw new CertError('USAGE', `${file} holds no certificate`, {
-      hint: 'give PEM (BEGIN CERTIFICATE) with --ca-bundle',
-    })
-  }
-  return pem
-}
-
-const isCertificate = (block: string): boolean => {
-  try {
-    return new X509Certificate(block).raw.length > 0
-  } catch {
-    return false
-  }
+  const given = kid !== undefined && file !== undefined ? { kid, hmacKeyFile: resolve(file) } : undefined
+  return Object.fromEntries(
+    cas.flatMap((ca) => {
+      const own = Object.hasOwn(bindings, ca) ? bindings[ca] : undefined
+      const binding = ca.startsWith('letsencrypt') ? own : (given ?? own)
+      return binding === undefined ? [] : [[ca, binding]]
+    }),
+  )
 }
 
 export const defaultCa = 'letsencrypt'
-
-export const chosenCa = (values: IssuerValues) => findCa(values.ca ?? defaultCa)

@@ -78,6 +78,8 @@ const documentSchema = (z: Z, targets: TargetOptions) => {
             issue: z
               .strictObject({
                 ca: z.union([line, names]),
+                'ca-timeout': z.int().min(1).max(86_400),
+                standby: line,
                 challenge: z.enum(['http-01', 'dns-01', 'tls-alpn-01']),
                 solver: line,
                 'http-port': z.int().min(1, port).max(65535, port),
@@ -92,6 +94,9 @@ const documentSchema = (z: Z, targets: TargetOptions) => {
                 'exec-auth': shellWords,
                 'exec-cleanup': shellWords,
                 'key-type': line,
+                'reuse-key': z.boolean(),
+                profile: line,
+                'preferred-chain': line,
                 'ca-bundle': line,
               })
               .partial()

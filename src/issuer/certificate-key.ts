@@ -17,3 +17,5 @@ export const generateKey = async (type: KeyType): Promise<KeyObject> => {
     : await generate('ec', { namedCurve: `P-${size}` })
   return privateKey
 }
+
+export const isKeyType = (text: string): text is KeyType => keyTypes.some((one) => one === text)

@@ -1,13 +1,13 @@
 import { type Normalized, normalize } from '../certificate/normalize.js'
-import { renewalTime } from '../certificate/renewal-time.js'
+import { renewalId } from '../certificate/renewal-id.js'
 import { CertError, toCertError } from '../errors.js'
-import type { Source } from '../sources/source.js'
+import type { Previous } from '../sources/issue-request.js'
+import type { IssuedByCa } from '../sources/issuer.js'
 import { type CertificateRecord, CertificateStore, type IssuedVersion } from '../state/certificates.js'
 import { withLock } from '../state/lock.js'
+import { OrdersInProgress } from '../state/order-in-progress.js'
 import type { StateFolder } from '../state/state-folder.js'
-
-/** A certificate that our issuer is to provide, with all that is to be remembered of it. */
-export type Wanted = Omit<CertificateRecord, 'schema' | 'current'>
+import { dueness, type Wanted } from './due.js'
 
 export interface Stored extends Normalized {
   readonly version: IssuedVersion
@@ -16,13 +16,17 @@ export interface Stored extends Normalized {
 export interface Obtained extends Normalized {
   /** Was it ordered now, rather than found in the state folder? */
   readonly ordered: boolean
+  /** Who issued it; as it was asked for, where it was found. */
+  readonly ca: string
   readonly ms: number
 }
 
 export interface ObtainOptions {
   readonly wanted: Wanted
   /** Orders one; asked only when none is stored that will do. */
-  readonly source: Source
+  readonly issue: (previous: Previous) => Promise<IssuedByCa>
+  /** Takes away what earlier runs left in place for a CA to look at. */
+  readonly tidy: () => Promise<void>
   readonly state: StateFolder
   readonly now: () => Date
   readonly signal: AbortSignal
@@ -35,36 +39,63 @@ export interface ObtainOptions {
 /**
  * The stored certificate where it is what is wanted and not due, else a new one, which is on disk when this returns:
  * whatever becomes of its deployment, it is never ordered twice.
- * @throws CertError what the source throws, CA_REFUSED, STATE_UNUSABLE
+ * @throws CertError what the issuer throws, CA_REFUSED, STATE_UNUSABLE
  */
 export const obtain = async (options: ObtainOptions): Promise<Obtained> => {
-  const { wanted, source, state, now, signal, onWait } = options
+  const { wanted, state, now, signal, onWait } = options
   return await withLock(state, `issue ${wanted.name}`, { signal, onWait }, async () => {
     const store = new CertificateStore(state, wanted.name)
+    await options.tidy()
     const stored = options.force ? undefined : await findStored(state, wanted, now())
     if (stored !== undefined) {
-      await store.keepRecord({ ...wanted, schema: 1, current: stored.version })
-      return { ...stored, ordered: false, ms: 0 }
+      await store.keepRecord({ ...wanted, schema: 2, current: stored.version })
+      return { ...stored, ordered: false, ca: wanted.issue.ca[0] ?? '', ms: 0 }
     }
-    const start = performance.now()
-    const material = await source.collect(signal)
-    const issued = usable(() => normalize({ ...material, name: wanted.name }, now()), wanted.issue.ca)
+    return await order(store, options)
+  })
+}
+
+const order = async (store: CertificateStore, { wanted, issue, now }: ObtainOptions): Promise<Obtained> => {
+  const start = performance.now()
+  const given = await issue(await previousOf(store, wanted))
+  const { ca, directory, kept } = given
+  let issued: Normalized
+  try {
+    issued = usable(() => normalize({ ...given, name: wanted.name }, now()), ca)
     const missing = wanted.names.find((name) => !issued.bundle.names.includes(name))
     if (missing !== undefined) {
-      throw new CertError('CA_REFUSED', `${wanted.issue.ca} issued a certificate without ${missing}`, {
+      throw new CertError('CA_REFUSED', `${ca} issued a certificate without ${missing}`, {
         hint: 'it was not deployed; use another --ca',
       })
     }
-    const ms = Math.round(performance.now() - start)
-    try {
-      await store.keep(issued.bundle, wanted)
-      return { ...issued, ordered: true, ms }
-    } catch (error) {
-      // Being deployed matters more than being kept: thrown away, it would have to be ordered again.
-      const warning = `the certificate could not be kept, so the next run orders another: ${toCertError(error).message}`
-      return { ...issued, warnings: [...issued.warnings, warning], ordered: true, ms }
-    }
-  })
+  } catch (error) {
+    // It would be the same if it were fetched again.
+    await kept()
+    throw error
+  }
+  const ms = Math.round(performance.now() - start)
+  try {
+    const { keyType, profile } = wanted.issue
+    await store.keep(issued.bundle, wanted, { directory, keyType, profile, renewalId: renewalId(issued.bundle.leaf) })
+    await kept()
+    return { ...issued, ordered: true, ca, ms }
+  } catch (error) {
+    // Being deployed matters more than being kept.
+    const warning = `the certificate could not be kept, so the next run fetches or orders it again: ${toCertError(error).message}`
+    return { ...issued, warnings: [...issued.warnings, warning], ordered: true, ca, ms }
+  }
+}
+
+/** What the new certificate takes over from the one before. */
+const previousOf = async (store: CertificateStore, { names, issue }: Wanted): Promise<Previous> => {
+  const record = await store.read()
+  const current = record?.current
+  if (record === undefined || current === undefined) return { key: undefined, replaces: undefined }
+  const material = await store.readMaterial(current)
+  const isSafe = current.revokedAt === undefined && current.keyType === issue.keyType
+  const { renewalId: id, directory } = current
+  const isReplaced = id !== undefined && record.names.some((name) => names.includes(name))
+  return { key: isSafe ? material?.privateKey : undefined, replaces: isReplaced ? { id, directory } : undefined }
 }
 
 /** Whatever is wrong with it, what was given on the command line is not to blame. */
@@ -80,27 +111,30 @@ const usable = <T>(check: () => T, ca: string): T => {
   }
 }
 
-/** The stored certificate, where it is what is wanted and has time left. */
+/** The stored certificate, where it is what is wanted, has time left, and no order for another was begun. */
 export const findStored = async (state: StateFolder, wanted: Wanted, now: Date): Promise<Stored | undefined> => {
   const store = new CertificateStore(state, wanted.name)
   const record = await store.read()
+  if (dueness(wanted, record, now).due || (await isBegun(state, wanted.name))) return undefined
+  return await readStored(store, record, now)
+}
+
+/** Is there an order that an earlier run could not bring to its end? */
+export const isBegun = async (state: StateFolder, name: string): Promise<boolean> =>
+  (await new OrdersInProgress(state, name).list()).some(({ url }) => url !== undefined)
+
+const readStored = async (
+  store: CertificateStore,
+  record: CertificateRecord | undefined,
+  now: Date,
+): Promise<Stored | undefined> => {
   const version = record?.current
-  if (record === undefined || version === undefined || !isWhatIsWanted(wanted, record.names, version)) return undefined
-  const material = await store.readMaterial(version)
-  if (material === undefined) return undefined
+  const material = version && (await store.readMaterial(version))
+  if (record === undefined || version === undefined || material === undefined) return undefined
   try {
-    const normalized = normalize({ ...material, name: wanted.name }, now)
-    const { notBefore, notAfter } = normalized.bundle
-    return renewalTime(notBefore, notAfter) <= now ? undefined : { ...normalized, version }
+    return { ...normalize({ ...material, name: record.name }, now), version }
   } catch {
     // Damaged on disk: a new one is the way out.
     return undefined
   }
 }
-
-/** A certificate of a test CA, or with another kind of key, is not what is wanted, whatever its names. */
-const isWhatIsWanted = ({ names, issue }: Wanted, stored: readonly string[], version: IssuedVersion): boolean =>
-  Array.isArray(stored) &&
-  [...names].sort().join() === [...stored].sort().join() &&
-  version.directory === issue.directory &&
-  version.keyType === issue.keyType

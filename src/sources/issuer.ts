@@ -1,150 +1,134 @@
-import type { KeyObject } from 'node:crypto'
-import { CertError } from '../errors.js'
-import { type Account, AccountStore } from '../issuer/account.js'
-import { AcmeSession } from '../issuer/acme-client.js'
-import type { Ca } from '../issuer/ca.js'
-import { CaConnection } from '../issuer/ca-connection.js'
-import { generateKey, type KeyType } from '../issuer/certificate-key.js'
-import { type IssueObserver, issue } from '../issuer/issue.js'
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { CertError, toCertError } from '../errors.js'
+import { type CaAccess, CaSessions, requireAccount } from '../issuer/ca-sessions.js'
+import type { KeyType } from '../issuer/certificate-key.js'
+import type { IssueObserver } from '../issuer/fulfil.js'
+import { type Given, type OrderWish, orderAt, tidyOrders } from '../issuer/order-at.js'
 import { Secret } from '../secret.js'
+import type { SolverSettings } from '../solvers/index.js'
+import { SharedSolvers } from '../solvers/shared-solvers.js'
 import type { Solver } from '../solvers/solver.js'
-import { withLock } from '../state/lock.js'
 import type { StateFolder } from '../state/state-folder.js'
-import type { Source } from './source.js'
 
 export interface IssuerOptions {
-  readonly name: string | undefined
-  readonly names: readonly string[]
-  readonly ca: Ca
-  readonly email: string | undefined
-  readonly agreeTos: boolean
-  readonly externalAccount: { readonly kid: string; readonly hmacKey: Secret } | undefined
-  /** PEM of the only authorities that the CA's own server is trusted by. */
-  readonly caBundle: string | undefined
-  readonly keyType: KeyType
-  readonly solver: Solver
   readonly state: StateFolder
   /** Deadline of one request with its retries, in ms. */
   readonly timeout: number
   readonly now: () => Date
-  readonly observer: IssueObserver
+  readonly signal: AbortSignal
+  readonly createSolver: (settings: SolverSettings) => Solver
   readonly trace: (line: string) => void
 }
 
-/**
- * Our own issuer: an order at a CA.
- * @throws CertError TERMS_NOT_AGREED or USAGE before anything is sent; see `issue` for the rest
- */
-export const issuerSource = (options: IssuerOptions): Source => ({
-  collect: async (signal) => {
-    const { ca, state, solver, now } = options
-    const accounts = await AccountStore.open(state, ca, options.email)
-    const known = await accounts.read()
-    if (known?.url === undefined) requireConsent(options)
-    const connection = new CaConnection(options.caBundle)
-    try {
-      // Where challenges cannot be answered at all, nothing is ordered.
-      await solver.open?.(signal)
-      await connection.open(ca.directory)
-      const key = generateKey(options.keyType)
-      key.catch(() => undefined)
-      const account =
-        known ?? (await withLock(state, `account at ${ca.directory}`, { signal }, () => firstAccount(accounts)))
-      const directory = await accounts.readDirectory(now())
-      const session = new AcmeSession({
-        directoryUrl: ca.directory,
-        ca: ca.name,
-        connection,
-        accountKey: account.key,
-        accountUrl: account.url,
-        externalAccount: options.externalAccount,
-        directory,
-        timeout: options.timeout,
-        signal,
-        trace: options.trace,
-      })
+/** A certificate that is to be issued. */
+export interface IssueRequest extends Omit<OrderWish, 'key' | 'keyType' | 'patience'> {
+  /** In the order in which they are asked. */
+  readonly cas: readonly CaAccess[]
+  readonly keyType: KeyType
+  /** The key of the certificate that is replaced, where it is to be used once more; PEM. */
+  readonly key: Secret | undefined
+  /** How long one CA may take to decide, in ms. */
+  readonly patience: number
+}
+
+/** What was issued, and by whom. */
+export interface IssuedByCa {
+  readonly certificates: string
+  readonly privateKey: Secret
+  readonly directory: string
+  readonly ca: string
+  /** To be called when it is on disk: until then a later run would fetch it again. */
+  kept(): Promise<void>
+}
+
+/** Our own issuer: what it holds open is shared by all that is issued in a run. */
+export class Issuer {
+  readonly #options: IssuerOptions
+  readonly #sessions: CaSessions
+  readonly #solvers: SharedSolvers
+
+  constructor(options: IssuerOptions) {
+    this.#options = options
+    this.#sessions = new CaSessions(options)
+    this.#solvers = new SharedSolvers(options.createSolver)
+  }
+
+  /**
+   * Asks one CA after the other, until one has issued.
+   * @throws CertError what the first of them said, and the others after it
+   */
+  async issue(request: IssueRequest, observer: IssueObserver): Promise<IssuedByCa> {
+    const { cas, key } = request
+    const failures: CertError[] = []
+    for (const [i, access] of cas.entries()) {
+      const next = cas[i + 1]
       try {
-        await session.begin(options.names.length)
-        const current = await session.directory()
-        if (current !== directory) await accounts.keepDirectory(current, now())
-        if (account.url === undefined) await register(session, accounts, options)
-        const certificates = await orderWithAccount(session, accounts, key, options, signal)
-        const privateKey = (await key).export({ type: 'pkcs8', format: 'pem' }).toString()
-        return { name: options.name, certificates, privateKey: new Secret(privateKey) }
-      } finally {
-        session.close()
+        const given = await this.#issueAt(access, { ...request, key: readKey(key) }, i > 0, observer)
+        const privateKey = given.key.export({ type: 'pkcs8', format: 'pem' }).toString()
+        const { certificates, kept } = given
+        const { directory, name } = access.ca
+        return { certificates, privateKey: new Secret(privateKey), directory, ca: name, kept }
+      } catch (thrown) {
+        const error = toCertError(thrown)
+        failures.push(error)
+        if (!mayDoElsewhere(error)) break
+        if (next !== undefined) observer.warning(`${error.message}: ${next.ca.name} is asked instead`)
       }
-    } finally {
-      connection.close()
-      await solver.close?.()
     }
-  },
-})
-
-/**
- * Refuses an order that would need a new account where it may not be registered. Looks at the state folder alone.
- * @throws CertError TERMS_NOT_AGREED, USAGE
- */
-export const requireAccount = async (options: Consent): Promise<void> => {
-  const known = await (await AccountStore.open(options.state, options.ca, options.email)).read()
-  if (known?.url === undefined) requireConsent(options)
-}
-
-type Consent = Pick<IssuerOptions, 'agreeTos' | 'ca' | 'email' | 'externalAccount' | 'state'>
-
-const requireConsent = ({ agreeTos, ca, externalAccount }: Consent): void => {
-  if (!agreeTos) {
-    throw new CertError(
-      'TERMS_NOT_AGREED',
-      `there is no account at ${ca.name} yet, and its terms have not been agreed to`,
-      {
-        hint: `read the terms of ${ca.name}, then add --agree-tos`,
-      },
-    )
+    throw together(failures)
   }
-  if (ca.bindsAccounts && externalAccount === undefined) {
-    throw new CertError('USAGE', `${ca.name} registers only accounts that it knows from its web site`, {
-      hint: 'get an account binding (EAB) there and add --eab-kid and --eab-hmac-key-file',
-    })
+
+  async #issueAt(access: CaAccess, wish: OrderWish, withoutProfile: boolean, observer: IssueObserver): Promise<Given> {
+    const { state, now, signal } = this.#options
+    const context = { state, now, signal, observer, withoutProfile, sessions: this.#sessions, solvers: this.#solvers }
+    return await orderAt(access, wish, context)
+  }
+
+  /** Takes away what earlier runs left in place for a CA to look at. @throws CertError STATE_UNUSABLE */
+  async tidy(name: string, observer: IssueObserver): Promise<void> {
+    await tidyOrders(name, { state: this.#options.state, solvers: this.#solvers, observer })
+  }
+
+  /** @throws CertError TERMS_NOT_AGREED, USAGE: there is a CA among them that would give us no account */
+  async requireAccounts(cas: readonly CaAccess[]): Promise<void> {
+    for (const access of cas) await requireAccount(this.#options.state, access)
+  }
+
+  close(): void {
+    this.#sessions.close()
   }
 }
 
-/** Another process may have made it since we looked. */
-const firstAccount = async (accounts: AccountStore): Promise<Account> =>
-  (await accounts.read()) ?? (await accounts.create())
-
-const register = async (
-  session: AcmeSession,
-  accounts: AccountStore,
-  { email, externalAccount, observer }: IssuerOptions,
-): Promise<void> => {
-  const url = await session.createAccount(email === undefined ? [] : [`mailto:${email}`]).catch((error: unknown) => {
-    if (externalAccount === undefined || !(error instanceof CertError) || error.code !== 'CA_REFUSED') throw error
-    const { message, vendor } = error
-    throw new CertError('CA_REFUSED', message, {
-      vendor,
-      hint: 'check --eab-kid and --eab-hmac-key-file against what the CA shows on its web site; some can be used only once',
-    })
-  })
-  await accounts.keepUrl(url)
-  observer.progress('account registered')
-}
-
-const orderWithAccount = async (
-  session: AcmeSession,
-  accounts: AccountStore,
-  key: Promise<KeyObject>,
-  options: IssuerOptions,
-  signal: AbortSignal,
-): Promise<string> => {
-  const order = () => issue({ ...options, session, key, signal })
+const readKey = (key: Secret | undefined): KeyObject | undefined => {
   try {
-    return await order()
-  } catch (error) {
-    const isForgotten = error instanceof CertError && error.vendor?.code === 'accountDoesNotExist'
-    if (!isForgotten || !options.agreeTos) throw error
-    // The key is ours all the same, so the account can be had anew.
-    await register(session, accounts, options)
-    return await order()
+    return key && createPrivateKey(key.reveal())
+  } catch {
+    // Damaged on disk: a new one is the way out.
+    return undefined
   }
+}
+
+/** Of a failed challenge: what another CA may see otherwise, since it looks from somewhere else, or reads other records. */
+const seenOtherwise = new Set(['caa', 'connection', 'tls', 'serverInternal', 'rateLimited'])
+
+/** Is it the CA that fails, rather than something of ours that would fail at the next one as well? */
+const mayDoElsewhere = ({ code, vendor }: CertError): boolean =>
+  ['CA_REFUSED', 'CA_UNAVAILABLE', 'ORDER_BUDGET_SPENT', 'TERMS_NOT_AGREED'].includes(code) ||
+  (code === 'CHALLENGE_FAILED' && seenOtherwise.has(vendor?.code ?? ''))
+
+const together = (failures: readonly CertError[]): CertError => {
+  const [first] = failures
+  if (first === undefined) return new CertError('INTERNAL', 'no CA was asked')
+  if (failures.length === 1) return first
+  // Tried again as soon as one of them may do it.
+  const passing = failures.find((one) => one.passing)
+  const last = failures.at(-1) ?? first
+  const { code, vendor } = mayDoElsewhere(last) ? first : last
+  return new CertError(code, failures.map(({ message }) => message).join('; then '), {
+    hint: mayDoElsewhere(last) ? first.hint : last.hint,
+    vendor,
+    cause: first,
+    passing: passing !== undefined,
+    retryAfter: passing?.retryAfter,
+  })
 }

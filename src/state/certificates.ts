@@ -5,7 +5,7 @@ import type { StateFolder } from './state-folder.js'
 
 /** What our issuer did and is to do again, as it lies in `certificates/<name>/certificate.json`. */
 export interface CertificateRecord {
-  readonly schema: 1
+  readonly schema: 2
   readonly name: string
   /** As they were asked for, in canonical spelling. */
   readonly names: readonly string[]
@@ -15,17 +15,26 @@ export interface CertificateRecord {
   readonly current: IssuedVersion | undefined
 }
 
-/** How it was issued, without anything secret. */
+/** How it is issued, without anything secret: enough to do it again, in a process that was told nothing else. */
 export interface IssueSettings {
-  /** The URL of the CA's directory. */
-  readonly directory: string
-  readonly ca: string
+  /** Names of CAs or URLs of their directories, in the order in which they are asked. */
+  readonly ca: readonly string[]
   readonly email?: string | undefined
+  readonly agreeTos: boolean
   readonly keyType: string
-  readonly solver: Readonly<Record<string, string | number | undefined>>
+  readonly reuseKey: boolean
+  readonly profile?: string | undefined
+  /** The common name of the root that the chain is to lead to. */
+  readonly preferredChain?: string | undefined
+  /** How long a CA may take to decide, in seconds. */
+  readonly caTimeout: number
+  readonly solver: Readonly<Record<string, string | number | boolean | undefined>>
+  /** A file: the authorities that the CA's own server is trusted by. */
   readonly caBundle?: string | undefined
-  readonly eabKid?: string | undefined
-  readonly eabHmacKeyFile?: string | undefined
+  /** Account bindings, by the name of the CA. */
+  readonly eab: Readonly<Record<string, { readonly kid: string; readonly hmacKeyFile: string }>>
+  /** A second CA, of which a certificate is kept ready. */
+  readonly standby?: string | undefined
 }
 
 export interface DeploySettings {
@@ -38,8 +47,24 @@ export interface IssuedVersion {
   readonly id: string
   readonly notBefore: string
   readonly notAfter: string
+  /** The URL of the directory of the CA that issued it. */
   readonly directory: string
   readonly keyType: string
+  readonly profile?: string | undefined
+  /** What the CA is asked by for its advice, and told what a new one replaces (RFC 9773). */
+  readonly renewalId?: string | undefined
+  readonly advice?: RenewalAdvice | undefined
+  readonly revokedAt?: string | undefined
+}
+
+/** When the CA would like it to be renewed, and when it is asked again. */
+export interface RenewalAdvice {
+  /** Absent where it gave no advice that could be made sense of. */
+  readonly window?: { readonly start: string; readonly end: string } | undefined
+  /** The moment in the window that was drawn: it stays as long as the window does. */
+  readonly at?: string | undefined
+  readonly explanation?: string | undefined
+  readonly nextLook: string
 }
 
 /** A certificate as it lies on disk: PEM, leaf first. */
@@ -48,9 +73,16 @@ export interface StoredMaterial {
   readonly privateKey: Secret
 }
 
+/** Who issued a certificate, and as what. */
+export type Issued = Pick<IssuedVersion, 'directory' | 'keyType' | 'profile' | 'renewalId'>
+
+const root = 'certificates'
 const recordFile = 'certificate.json'
 const certificateFile = 'fullchain.pem'
 const keyFile = 'privkey.pem'
+
+/** The names of all that our issuer ever issued. */
+export const certificateNames = (state: StateFolder): Promise<string[]> => state.listFolders([root])
 
 /** What our issuer issued, kept until it is replaced and a while longer. */
 export class CertificateStore {
@@ -59,19 +91,12 @@ export class CertificateStore {
 
   constructor(state: StateFolder, name: string) {
     this.#state = state
-    this.#folder = ['certificates', name]
+    this.#folder = [root, name]
   }
 
   async read(): Promise<CertificateRecord | undefined> {
     const text = await this.#state.read([...this.#folder, recordFile])
-    if (text === undefined) return undefined
-    try {
-      const record = JSON.parse(text) as CertificateRecord
-      return record.schema === 1 ? record : undefined
-    } catch {
-      // Written in one piece by us: what it said has to be asked for again.
-      return undefined
-    }
+    return text === undefined ? undefined : parseRecord(text)
   }
 
   async readMaterial(version: IssuedVersion): Promise<StoredMaterial | undefined> {
@@ -85,19 +110,32 @@ export class CertificateStore {
   }
 
   /** Keeps an issued certificate, and says what it was issued and is deployed with. The record comes last. */
-  async keep(bundle: CertificateBundle, record: Omit<CertificateRecord, 'schema' | 'current'>): Promise<void> {
+  async keep(
+    bundle: CertificateBundle,
+    record: Omit<CertificateRecord, 'schema' | 'current'>,
+    issued: Issued,
+  ): Promise<void> {
     const id = bundle.fingerprint.sha256.slice(0, 12)
     await this.#state.sweep([...this.#folder, id])
     await Promise.all([
       this.#state.write([...this.#folder, id, certificateFile], fullchain(bundle)),
       this.#state.write([...this.#folder, id, keyFile], bundle.privateKey.reveal()),
     ])
-    const { directory, keyType } = record.issue
     const dates = { notBefore: bundle.notBefore.toISOString(), notAfter: bundle.notAfter.toISOString() }
-    await this.keepRecord({ ...record, schema: 1, current: { id, ...dates, directory, keyType } })
+    await this.keepRecord({ ...record, schema: 2, current: { id, ...dates, ...issued } })
   }
 
   async keepRecord(record: CertificateRecord): Promise<void> {
     await this.#state.write([...this.#folder, recordFile], `${JSON.stringify(record, null, 2)}\n`)
+  }
+}
+
+/** Written in one piece by us: what cannot be made sense of has to be asked for again. */
+const parseRecord = (text: string): CertificateRecord | undefined => {
+  try {
+    const record = JSON.parse(text) as CertificateRecord
+    return record.schema === 2 && Array.isArray(record.names) ? record : undefined
+  } catch {
+    return undefined
   }
 }

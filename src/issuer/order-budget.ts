@@ -1,0 +1,70 @@
+import { CertError } from '../errors.js'
+import type { Ledger, OrderLedger, PlacedOrder } from '../state/order-ledger.js'
+import type { Ca } from './ca.js'
+
+/** How many orders there may be in a time, in ms. */
+interface Limit {
+  readonly count: number
+  readonly within: number
+  readonly counts: (order: PlacedOrder) => boolean
+  readonly what: string
+}
+
+const hour = 60 * 60 * 1000
+const day = 24 * hour
+
+const isIssued = ({ outcome }: PlacedOrder): boolean => outcome === 'issued'
+const isNotIssued = (order: PlacedOrder): boolean => !isIssued(order)
+
+// Stricter than the limits of the CAs, so that something is left for a person: Let's Encrypt takes 5 failures an hour
+// for a name, and 5 certificates a week for the same names.
+const failures: readonly Limit[] = [
+  { count: 4, within: hour, counts: isNotIssued, what: 'orders failed within an hour' },
+  { count: 12, within: day, counts: isNotIssued, what: 'orders failed within a day' },
+]
+const duplicates: Limit = { count: 4, within: 7 * day, counts: isIssued, what: 'certificates were issued within a week' }
+// A CA of one's own may issue for a day at a time, or for a few hours.
+const plenty: Limit = { count: 100, within: day, counts: isIssued, what: 'certificates were issued within a day' }
+
+export interface Spent {
+  /** When the next order may be placed. */
+  readonly until: Date
+  /** Why not before: the end of a sentence that begins with the CA and the names. */
+  readonly why: string
+}
+
+/**
+ * Whether a CA may be asked for one more certificate for the same names; undefined where it may.
+ * @param isPublic whether it is one of those whose limits the whole world shares
+ */
+export const spentBudget = (ledger: Ledger, isPublic: boolean, now: Date): Spent | undefined => {
+  const spent = [...failures, isPublic ? duplicates : plenty].flatMap((limit) => spentOn(limit, ledger, now))
+  const rest = ledger.restUntil === undefined ? undefined : new Date(ledger.restUntil)
+  if (rest !== undefined && rest > now) spent.push({ until: rest, why: 'it asked to be left alone' })
+  return spent.reduce<Spent | undefined>((latest, one) => (latest && latest.until >= one.until ? latest : one), undefined)
+}
+
+const spentOn = ({ count, within, counts, what }: Limit, { orders }: Ledger, now: Date): Spent[] => {
+  const recent = orders.filter((order) => counts(order) && now.getTime() - Date.parse(order.at) < within)
+  const first = recent.at(-count)
+  return first === undefined ? [] : [{ until: new Date(Date.parse(first.at) + within), why: `${recent.length} ${what}` }]
+}
+
+/** @throws CertError ORDER_BUDGET_SPENT */
+export const requireBudget = async (ledger: OrderLedger, ca: Ca, names: readonly string[], now: Date): Promise<void> => {
+  const spent = spentBudget(await ledger.read(), isPublic(ca), now)
+  if (spent === undefined) return
+  const { until, why } = spent
+  throw new CertError('ORDER_BUDGET_SPENT', `${ca.name} is not asked for ${listed(names)} before ${minute(until)}: ${why}`, {
+    passing: true,
+    retryAfter: until.getTime() - now.getTime(),
+    hint: `CAs shut out who asks too often, so this is waited for; try meanwhile with --ca letsencrypt-staging what was wrong. To order all the same, remove ${ledger.path}`,
+  })
+}
+
+const isPublic = ({ name }: Ca): boolean => ['letsencrypt', 'zerossl', 'google', 'sslcom'].includes(name)
+
+const listed = (names: readonly string[]): string =>
+  names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')
+
+const minute = (time: Date): string => `${time.toISOString().slice(0, 16).replace('T', ' ')} UTC`

@@ -1,0 +1,65 @@
+import type { SolverSettings } from './index.js'
+import type { Solver } from './solver.js'
+
+/** A solver that is open, and its user's to give back. */
+export interface Lease {
+  readonly solver: Solver
+  release(): Promise<void>
+}
+
+interface Shared {
+  readonly solver: Solver
+  readonly opening: Promise<void>
+  users: number
+}
+
+/** Solvers that several orders use side by side: there is one port 80. One is closed when its last user is done. */
+export class SharedSolvers {
+  readonly #create: (settings: SolverSettings) => Solver
+  readonly #open = new Map<string, Shared>()
+  /** A port that is being closed cannot be opened yet. */
+  readonly #closing = new Map<string, Promise<void>>()
+
+  /** @param create see `createSolver` */
+  constructor(create: (settings: SolverSettings) => Solver) {
+    this.#create = create
+  }
+
+  /** One for taking answers away with, which needs nothing to be open. @throws CertError USAGE */
+  create(settings: SolverSettings): Solver {
+    return this.#create(settings)
+  }
+
+  /** @throws CertError USAGE, SOLVER_FAILED */
+  async take(settings: SolverSettings, signal: AbortSignal): Promise<Lease> {
+    const key = JSON.stringify(Object.entries(settings).sort())
+    await this.#closing.get(key)
+    const shared = this.#open.get(key) ?? this.#begin(key, settings, signal)
+    shared.users++
+    const release = () => this.#release(key, shared)
+    try {
+      await shared.opening
+    } catch (error) {
+      await release()
+      throw error
+    }
+    return { solver: shared.solver, release }
+  }
+
+  #begin(key: string, settings: SolverSettings, signal: AbortSignal): Shared {
+    const solver = this.#create(settings)
+    const shared = { solver, opening: Promise.resolve(solver.open?.(signal)), users: 0 }
+    shared.opening.catch(() => undefined)
+    this.#open.set(key, shared)
+    return shared
+  }
+
+  async #release(key: string, shared: Shared): Promise<void> {
+    shared.users--
+    if (shared.users > 0 || this.#open.get(key) !== shared) return
+    this.#open.delete(key)
+    const closing = Promise.resolve(shared.solver.close?.()).finally(() => this.#closing.delete(key))
+    this.#closing.set(key, closing)
+    await closing
+  }
+}

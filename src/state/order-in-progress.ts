@@ -1,0 +1,98 @@
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import type { StateFolder } from './state-folder.js'
+
+/** An order that was placed and has not ended, as it lies in `certificates/<name>/orders/<ca>.json`. */
+export interface OrderInProgress {
+  readonly schema: 1
+  /** Undefined until the CA has answered. */
+  readonly url: string | undefined
+  readonly directory: string
+  /** The account that placed it. */
+  readonly account: string
+  readonly names: readonly string[]
+  readonly keyType: string
+  readonly profile: string | undefined
+  readonly placedAt: string
+  /** How the answers were put in place, and those that may still be there. */
+  readonly solver: Readonly<Record<string, string | number | boolean | undefined>>
+  readonly challenges: readonly KeptChallenge[]
+}
+
+/** As solvers know it. */
+export interface KeptChallenge {
+  readonly type: 'http-01' | 'dns-01' | 'tls-alpn-01'
+  readonly domain: string
+  readonly token: string
+  readonly place: string
+  readonly value: string
+}
+
+const root = 'certificates'
+const folder = 'orders'
+const keyEnd = '.key.pem'
+
+/** The orders of one certificate that are in progress, one for each CA. What a killed process began is found here. */
+export class OrdersInProgress {
+  readonly #state: StateFolder
+  readonly #folder: readonly string[]
+
+  constructor(state: StateFolder, name: string) {
+    this.#state = state
+    this.#folder = [root, name, folder]
+  }
+
+  /** The directories of the CAs at which there are any. @throws CertError STATE_UNUSABLE */
+  async list(): Promise<readonly OrderInProgress[]> {
+    const files = (await this.#state.list(this.#folder)).filter((file) => file.endsWith('.json'))
+    const orders = await Promise.all(files.map(async (file) => parse(await this.#state.read([...this.#folder, file]))))
+    return orders.filter((order) => order !== undefined)
+  }
+
+  async read(directory: string): Promise<OrderInProgress | undefined> {
+    return parse(await this.#state.read([...this.#folder, `${label(directory)}.json`]))
+  }
+
+  async keep(order: OrderInProgress): Promise<void> {
+    const text = `${JSON.stringify({ ...order, url: order.url ?? null }, null, 2)}\n`
+    await this.#state.write([...this.#folder, `${label(order.directory)}.json`], text)
+  }
+
+  /** The key of the certificate that is ordered; without it, what was issued would be of no use. */
+  async readKey(directory: string): Promise<KeyObject | undefined> {
+    const pem = await this.#state.read([...this.#folder, `${label(directory)}${keyEnd}`])
+    try {
+      return pem === undefined ? undefined : createPrivateKey(pem)
+    } catch {
+      return undefined
+    }
+  }
+
+  async keepKey(directory: string, key: KeyObject): Promise<void> {
+    const pem = key.export({ type: 'pkcs8', format: 'pem' }).toString()
+    await this.#state.write([...this.#folder, `${label(directory)}${keyEnd}`], pem)
+  }
+
+  /** The order has ended. The key goes last: a record without its key would be taken for one that can go on. */
+  async remove(directory: string): Promise<void> {
+    await this.#state.remove([...this.#folder, `${label(directory)}.json`])
+    await this.#state.remove([...this.#folder, `${label(directory)}${keyEnd}`])
+  }
+}
+
+/** A CA as a file is called after it. */
+export const label = (directory: string): string => {
+  const { host, pathname } = new URL(directory)
+  return `${host}${pathname === '/' ? '' : pathname}`
+}
+
+const parse = (text: string | undefined): OrderInProgress | undefined => {
+  if (text === undefined) return undefined
+  try {
+    const order = JSON.parse(text) as OrderInProgress & { readonly url: string | null }
+    return order.schema === 1 && Array.isArray(order.challenges) && Array.isArray(order.names)
+      ? { ...order, url: order.url ?? undefined }
+      : undefined
+  } catch {
+    return undefined
+  }
+}
