@@ -4,9 +4,10 @@ import { signingRequest } from '../certificate/signing-request.js'
 import { CertError, toCertError } from '../errors.js'
 import { interrupted } from '../patience.js'
 import type { Challenge, Solver } from '../solvers/solver.js'
-import type { AcmeChallenge, AcmeSession, Authorization, Order } from './acme-client.js'
+import type { AcmeSession } from './acme-session.js'
 import { toIdentifier } from './order-names.js'
 import { explainChallenge } from './problem.js'
+import type { AcmeChallenge, Authorization, Order } from './protocol.js'
 
 /** Told how an order gets on. */
 export interface IssueObserver {
@@ -51,7 +52,7 @@ export const issue = async (options: IssueOptions): Promise<string> => {
   observer.proven()
   const issued = proven.status === 'valid' ? proven : await finalize(session, proven, await request, signal)
   if (issued.status !== 'valid' || issued.certificate === undefined) throw notIssued(issued)
-  const certificate = await session.certificate(issued.certificate)
+  const { pem: certificate } = await session.certificate(issued.certificate)
   observer.progress('certificate issued')
   return certificate
 }

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { CertError } from '../errors.js'
 import { type Account, AccountStore } from '../issuer/account.js'
-import { AcmeSession } from '../issuer/acme-client.js'
+import { AcmeSession } from '../issuer/acme-session.js'
 import type { Ca } from '../issuer/ca.js'
 import { CaConnection } from '../issuer/ca-connection.js'
 import { generateKey, type KeyType } from '../issuer/certificate-key.js'
