@@ -1,8 +1,8 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { CertError } from '../errors.js'
 import type { StateFolder } from '../state/state-folder.js'
-import type { Directory } from './acme-client.js'
 import type { Ca } from './ca.js'
+import { type Directory, readDirectory } from './protocol.js'
 
 /** What we are to a CA, kept in `accounts/<ca>/<account>/`. */
 export interface Account {
@@ -70,7 +70,7 @@ export class AccountStore {
     const text = await this.#state.read([...this.#ca, directoryFile])
     const kept = text === undefined ? undefined : (parse(text) as KeptDirectory | undefined)
     const age = now.getTime() - Date.parse(kept?.fetchedAt ?? '')
-    return kept !== undefined && age >= 0 && age < longestKept ? kept.directory : undefined
+    return age >= 0 && age < longestKept ? readDirectory(kept?.directory) : undefined
   }
 
   async keepDirectory(directory: Directory, now: Date): Promise<void> {
@@ -81,7 +81,8 @@ export class AccountStore {
 
 interface KeptDirectory {
   readonly fetchedAt: string
-  readonly directory: Directory
+  /** Perhaps of an older version of ours, or of another CA's making. */
+  readonly directory: unknown
 }
 
 const parse = (text: string): unknown => {

@@ -3,7 +3,7 @@ import type { Secret } from '../secret.js'
 import { withLock } from '../state/lock.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { type Account, AccountStore } from './account.js'
-import { AcmeSession } from './acme-client.js'
+import { AcmeSession } from './acme-session.js'
 import type { Ca } from './ca.js'
 import { CaConnection } from './ca-connection.js'
 

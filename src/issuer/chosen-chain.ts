@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import type { AcmeSession } from './acme-client.js'
+import type { AcmeSession } from './acme-session.js'
 
 const certificateBlock = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
 

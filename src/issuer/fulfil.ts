@@ -2,8 +2,9 @@ import type { KeyObject } from 'node:crypto'
 import { signingRequest } from '../certificate/signing-request.js'
 import { CertError } from '../errors.js'
 import type { Solver } from '../solvers/solver.js'
-import type { AcmeSession, Order } from './acme-client.js'
+import type { AcmeSession } from './acme-session.js'
 import { notIssued, settle } from './order-status.js'
+import type { Order } from './protocol.js'
 import { type Journal, prove } from './prove.js'
 
 /** Told how an order gets on. */

@@ -6,13 +6,14 @@ import type { Challenge } from '../solvers/solver.js'
 import { type OrderInProgress, OrdersInProgress } from '../state/order-in-progress.js'
 import { OrderLedger } from '../state/order-ledger.js'
 import type { StateFolder } from '../state/state-folder.js'
-import type { AcmeSession, Order } from './acme-client.js'
+import type { AcmeSession } from './acme-session.js'
 import type { CaAccess, CaSessions, OpenSession } from './ca-sessions.js'
 import { generateKey, type KeyType } from './certificate-key.js'
 import { chosenChain } from './chosen-chain.js'
 import { fulfil, type IssueObserver } from './fulfil.js'
 import { requireBudget } from './order-budget.js'
 import { toIdentifier } from './order-names.js'
+import type { Order } from './protocol.js'
 import { takeAway } from './prove.js'
 
 /** What is wanted of a CA. */
@@ -79,7 +80,8 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
     const newKey = begun !== undefined && seen === undefined ? keyFor(wish, orders, directory) : key
     newKey.catch(() => undefined)
     const placing = { access, wish, context, open, orders, ledger }
-    const { order, record } = seen === undefined ? await place(placing) : { order: seen, record: begun as OrderInProgress }
+    const { order, record } =
+      seen === undefined ? await place(placing) : { order: seen, record: begun as OrderInProgress }
     let left: readonly Challenge[] = []
     const journal = {
       presenting: (challenges: readonly Challenge[]) => orders.keep({ ...record, challenges }),
@@ -112,7 +114,8 @@ const isSameOrder = (before: OrderInProgress, { names, keyType, profile }: Order
   (before.profile ?? undefined) === profile
 
 /** Interrupted, or nobody answers: the order itself may well come to something. */
-const isOver = ({ code, passing }: CertError): boolean => code !== 'INTERRUPTED' && !(code === 'CA_UNAVAILABLE' && passing)
+const isOver = ({ code, passing }: CertError): boolean =>
+  code !== 'INTERRUPTED' && !(code === 'CA_UNAVAILABLE' && passing)
 
 /** What could not be taken away is left to the next run. */
 const end = async (orders: OrdersInProgress, record: OrderInProgress, left: readonly Challenge[]): Promise<void> => {
@@ -147,9 +150,14 @@ interface Placing {
   readonly ledger: OrderLedger
 }
 
-const place = async (
-  { access, wish, context, open, orders, ledger }: Placing,
-): Promise<{ readonly order: Order; readonly record: OrderInProgress }> => {
+const place = async ({
+  access,
+  wish,
+  context,
+  open,
+  orders,
+  ledger,
+}: Placing): Promise<{ readonly order: Order; readonly record: OrderInProgress }> => {
   const { observer, now } = context
   const profile = await offeredProfile(wish.profile, open.session, access, context)
   const { names, keyType, solver } = wish

@@ -22,7 +22,12 @@ const failures: readonly Limit[] = [
   { count: 4, within: hour, counts: isNotIssued, what: 'orders failed within an hour' },
   { count: 12, within: day, counts: isNotIssued, what: 'orders failed within a day' },
 ]
-const duplicates: Limit = { count: 4, within: 7 * day, counts: isIssued, what: 'certificates were issued within a week' }
+const duplicates: Limit = {
+  count: 4,
+  within: 7 * day,
+  counts: isIssued,
+  what: 'certificates were issued within a week',
+}
 // A CA of one's own may issue for a day at a time, or for a few hours.
 const plenty: Limit = { count: 100, within: day, counts: isIssued, what: 'certificates were issued within a day' }
 
@@ -41,25 +46,39 @@ export const spentBudget = (ledger: Ledger, isPublic: boolean, now: Date): Spent
   const spent = [...failures, isPublic ? duplicates : plenty].flatMap((limit) => spentOn(limit, ledger, now))
   const rest = ledger.restUntil === undefined ? undefined : new Date(ledger.restUntil)
   if (rest !== undefined && rest > now) spent.push({ until: rest, why: 'it asked to be left alone' })
-  return spent.reduce<Spent | undefined>((latest, one) => (latest && latest.until >= one.until ? latest : one), undefined)
+  return spent.reduce<Spent | undefined>(
+    (latest, one) => (latest && latest.until >= one.until ? latest : one),
+    undefined,
+  )
 }
 
 const spentOn = ({ count, within, counts, what }: Limit, { orders }: Ledger, now: Date): Spent[] => {
   const recent = orders.filter((order) => counts(order) && now.getTime() - Date.parse(order.at) < within)
   const first = recent.at(-count)
-  return first === undefined ? [] : [{ until: new Date(Date.parse(first.at) + within), why: `${recent.length} ${what}` }]
+  return first === undefined
+    ? []
+    : [{ until: new Date(Date.parse(first.at) + within), why: `${recent.length} ${what}` }]
 }
 
 /** @throws CertError ORDER_BUDGET_SPENT */
-export const requireBudget = async (ledger: OrderLedger, ca: Ca, names: readonly string[], now: Date): Promise<void> => {
+export const requireBudget = async (
+  ledger: OrderLedger,
+  ca: Ca,
+  names: readonly string[],
+  now: Date,
+): Promise<void> => {
   const spent = spentBudget(await ledger.read(), isPublic(ca), now)
   if (spent === undefined) return
   const { until, why } = spent
-  throw new CertError('ORDER_BUDGET_SPENT', `${ca.name} is not asked for ${listed(names)} before ${minute(until)}: ${why}`, {
-    passing: true,
-    retryAfter: until.getTime() - now.getTime(),
-    hint: `CAs shut out who asks too often, so this is waited for; try meanwhile with --ca letsencrypt-staging what was wrong. To order all the same, remove ${ledger.path}`,
-  })
+  throw new CertError(
+    'ORDER_BUDGET_SPENT',
+    `${ca.name} is not asked for ${listed(names)} before ${minute(until)}: ${why}`,
+    {
+      passing: true,
+      retryAfter: until.getTime() - now.getTime(),
+      hint: `CAs shut out who asks too often, so this is waited for; try meanwhile with --ca letsencrypt-staging what was wrong. To order all the same, remove ${ledger.path}`,
+    },
+  )
 }
 
 const isPublic = ({ name }: Ca): boolean => ['letsencrypt', 'zerossl', 'google', 'sslcom'].includes(name)

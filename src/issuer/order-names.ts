@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { canonicalName, isWildcard } from '../certificate/names.js'
 import { CertError } from '../errors.js'
-import type { Identifier } from './acme-client.js'
+import type { Identifier } from './protocol.js'
 
 /**
  * The names of a certificate that is to be ordered, as CAs take them.

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CertError } from '../errors.js'
 import { interrupted } from '../patience.js'
-import type { AcmeSession, Order } from './acme-client.js'
+import type { AcmeSession } from './acme-session.js'
+import type { Order } from './protocol.js'
 
 // The first look is at once; most CAs have decided by then. In ms.
 const firstPause = 50

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { CertError, systemCode } from '../errors.js'
 import { retryAfter } from '../retry-after.js'
 import type { CaAnswer } from './ca-connection.js'
@@ -38,19 +39,26 @@ const passingTypes = new Set(['rateLimited', 'serverInternal', 'badNonce', 'orde
 /**
  * What a CA answered instead of doing what it was asked.
  * @param doing a gerund phrase: `placing an order for example.com`
+ * @param profiles those that its directory lists
  */
-export const explainProblem = (answer: CaAnswer, doing: string, ca: string): CertError => {
+export const explainProblem = (
+  answer: CaAnswer,
+  doing: string,
+  ca: string,
+  profiles: Readonly<Record<string, string>> = {},
+): CertError => {
   const problem = readProblem(parseJson(answer.body))
   const type = problem.type || `HTTP ${answer.status}`
+  const pause = retryAfter(answer.headers)
   const passing = answer.status >= 500 || answer.status === 429 || passingTypes.has(problem.type)
   return new CertError(
     passing ? 'CA_UNAVAILABLE' : 'CA_REFUSED',
     `${doing}: ${ca} answered ${type}${details(problem)}`,
     {
-      hint: hintFor(problem, answer.status, ca),
+      hint: hintFor(problem, answer.status, ca, { pause, profiles: Object.keys(profiles) }),
       vendor: { code: type },
       passing,
-      retryAfter: retryAfter(answer.headers),
+      retryAfter: pause,
     },
   )
 }
@@ -69,28 +77,65 @@ const details = ({ detail, subproblems }: Problem): string => {
   return line === '' ? '' : ` (${line})`
 }
 
-const hintFor = (problem: Problem, status: number, ca: string): string => {
+interface Circumstances {
+  /** How long the CA asked to be left alone, in ms. */
+  readonly pause: number | undefined
+  readonly profiles: readonly string[]
+}
+
+const hintFor = (problem: Problem, status: number, ca: string, { pause, profiles }: Circumstances): string => {
+  if (problem.type === 'rateLimited') return limitHint(pause)
+  if (problem.type === 'invalidProfile') return profileHint(ca, profiles)
   const hint = hints[problem.type]
   if (hint !== undefined) return hint
   if (status >= 500) return `${ca} has a problem of its own; try again later, or use another --ca`
   return 'the words in parentheses are the CA’s own; nothing was issued'
 }
 
+const limitHint = (pause: number | undefined): string =>
+  `the CA limits how much it issues; ${
+    pause === undefined ? 'the words in parentheses say until when' : `it wants to be asked again in ${inWords(pause)}`
+  }. Deployments are not limited: what was issued before can be deployed at any time`
+
+const profileHint = (ca: string, profiles: readonly string[]): string =>
+  profiles.length === 0
+    ? `${ca} offers no profiles: leave --profile out`
+    : `${ca} offers ${profiles.join(', ')}: choose with --profile, or leave it out`
+
+/** Rounded up, so that whoever waits that long has waited long enough. */
+const inWords = (ms: number): string => {
+  const [most, length, unit] = units.find(([limit, one]) => ms <= limit * one) ?? units[3]
+  const count = Math.min(most, Math.max(1, Math.ceil(ms / length)))
+  return `${count} ${unit}${count === 1 ? '' : 's'}`
+}
+
+// Of each unit how many are said before the next one takes over.
+const units = [
+  [90, 1000, 'second'],
+  [90, 60_000, 'minute'],
+  [48, 3_600_000, 'hour'],
+  [Number.POSITIVE_INFINITY, 86_400_000, 'day'],
+] as const
+
 const hints: Readonly<Record<string, string>> = {
   accountDoesNotExist:
     'the CA does not know the account any more; run the command again with --agree-tos to register anew',
+  alreadyReplaced:
+    'the CA has an order already that replaces the same certificate: see whether another machine renews it, too',
+  alreadyRevoked: 'nothing is left to do at the CA; acme-oss issue-and-deploy --force-renewal gets a new certificate',
   badCSR: 'the CA does not take this kind of key; try --key-type ec256 or rsa2048',
   badPublicKey: 'the CA does not take this kind of key; try --key-type ec256 or rsa2048',
+  badRevocationReason: 'the CA does not take that reason: give another --reason, or none',
   caa: 'a CAA record of the domain forbids this CA to issue: change the record, or use another --ca',
   externalAccountRequired:
     'this CA wants an account binding: get one on its web site and add --eab-kid and --eab-hmac-key-file',
   invalidContact: 'check --email: the CA does not take that address',
-  rateLimited:
-    'the CA limits how much it issues; the words in parentheses say until when. Deployments are not limited: what was issued before can be deployed at any time',
   rejectedIdentifier: 'the CA does not issue for this name: check its spelling, and that it is a public domain',
   serverInternal: 'the CA has a problem of its own; try again later, or use another --ca',
   unauthorized: 'the CA does not accept this account for what was asked',
   unsupportedContact: 'check --email: the CA does not take that address',
+  unsupportedIdentifier:
+    'the CA does not issue for this kind of name: not every CA does for IP addresses, and some only with a certain --profile',
   userActionRequired: 'the CA’s terms have changed: read them and run the command again with --agree-tos',
 }
 
@@ -121,13 +166,21 @@ export const explainChallenge = (name: string, type: string, problem: Problem): 
   )
 
 const challengeHint = (name: string, type: string, problem: string): string => {
-  if (problem === 'dns') return `the CA finds no address for ${name}: check its A and AAAA records`
   if (problem === 'caa') return hints['caa'] as string
+  if (problem === 'rateLimited') return limitHint(undefined)
   if (type === 'dns-01') {
-    return `the CA did not find the TXT record at _acme-challenge.${name}: the command that sets it must end only when the name servers answer with it`
+    return problem === 'dns'
+      ? `the CA’s look-up of _acme-challenge.${name} failed: check that the name servers of its zone answer, and DNSSEC where the zone is signed`
+      : `the CA did not find the TXT record at _acme-challenge.${name}: every name server of the zone has to answer with it before the CA looks, and a CNAME at that name has to lead to where it is set`
   }
+  const port = type === 'tls-alpn-01' ? 443 : 80
+  const isAddress = isIP(name) !== 0
+  if (problem === 'dns' && !isAddress) return `the CA finds no address for ${name}: check its A and AAAA records`
+  const here = isAddress ? 'it must be an address of this machine' : 'its DNS must lead to this machine'
   if (problem === 'connection') {
-    return `the CA could not connect to ${name} on port 80: its DNS must lead to this machine (IPv6 as well, where there is an AAAA record), and no firewall may stand in the way`
+    const six = isAddress ? '' : ' (IPv6 as well, where there is an AAAA record)'
+    return `the CA could not connect to ${name} on port ${port}: ${here}${six}, and no firewall may stand in the way`
   }
-  return `the CA asked ${name} on port 80 and got something else than the answer: check that its DNS leads to this machine, and that nothing before it (CDN, proxy, redirect) answers instead`
+  const before = port === 443 ? 'ends TLS' : 'answers'
+  return `the CA asked ${name} on port ${port} and got something else than the answer: ${here}, and nothing before it (CDN, proxy, ${port === 443 ? 'load balancer' : 'redirect'}) may be what ${before} instead`
 }

@@ -1,8 +1,9 @@
 import { CertError, toCertError } from '../errors.js'
 import type { Challenge, Solver } from '../solvers/solver.js'
-import type { AcmeChallenge, AcmeSession, Authorization, Order } from './acme-client.js'
+import type { AcmeSession } from './acme-session.js'
 import { notIssued, settle } from './order-status.js'
 import { explainChallenge } from './problem.js'
+import type { AcmeChallenge, Authorization, Order } from './protocol.js'
 
 /** Told what has to be found again after a crash. */
 export interface Journal {
@@ -153,7 +154,10 @@ const notProven = async (session: AcmeSession, order: Order): Promise<CertError>
   })
 }
 
-const cleanUp = async ({ solver, observer, journal }: ProveOptions, { begun, all: known }: Presented): Promise<void> => {
+const cleanUp = async (
+  { solver, observer, journal }: ProveOptions,
+  { begun, all: known }: Presented,
+): Promise<void> => {
   journal.left(await takeAway(solver, begun, known, (what) => observer.warning(what)))
 }
 

@@ -1,6 +1,7 @@
 import { type Normalized, normalize } from '../certificate/normalize.js'
 import { renewalId } from '../certificate/renewal-id.js'
 import { CertError, toCertError } from '../errors.js'
+import { findCa } from '../issuer/ca.js'
 import type { Previous } from '../sources/issue-request.js'
 import type { IssuedByCa } from '../sources/issuer.js'
 import { type CertificateRecord, CertificateStore, type IssuedVersion } from '../state/certificates.js'
@@ -49,7 +50,8 @@ export const obtain = async (options: ObtainOptions): Promise<Obtained> => {
     const stored = options.force ? undefined : await findStored(state, wanted, now())
     if (stored !== undefined) {
       await store.keepRecord({ ...wanted, schema: 2, current: stored.version })
-      return { ...stored, ordered: false, ca: wanted.issue.ca[0] ?? '', ms: 0 }
+      const ca = findCa(wanted.issue.ca[0] ?? '').name
+      return { ...stored, ordered: false, ca, ms: 0 }
     }
     return await order(store, options)
   })
@@ -75,8 +77,12 @@ const order = async (store: CertificateStore, { wanted, issue, now }: ObtainOpti
   }
   const ms = Math.round(performance.now() - start)
   try {
-    const { keyType, profile } = wanted.issue
-    await store.keep(issued.bundle, wanted, { directory, keyType, profile, renewalId: renewalId(issued.bundle.leaf) })
+    await store.keep(issued.bundle, wanted, {
+      directory,
+      keyType: wanted.issue.keyType,
+      profile: wanted.issue.profile,
+      renewalId: renewalId(issued.bundle.leaf),
+    })
     await kept()
     return { ...issued, ordered: true, ca, ms }
   } catch (error) {

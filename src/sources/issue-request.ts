@@ -27,7 +27,8 @@ export const issueRequest = async (
   { key, replaces }: Previous,
 ): Promise<IssueRequest> => {
   const { keyType, profile, preferredChain, caTimeout } = issue
-  if (!isKeyType(keyType)) throw new CertError('USAGE', `there is no kind of key "${keyType}"`, { hint: 'see --key-type' })
+  if (!isKeyType(keyType))
+    throw new CertError('USAGE', `there is no kind of key "${keyType}"`, { hint: 'see --key-type' })
   return {
     name,
     names,

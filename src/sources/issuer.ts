@@ -80,7 +80,9 @@ export class Issuer {
 
   async #issueAt(access: CaAccess, wish: OrderWish, withoutProfile: boolean, observer: IssueObserver): Promise<Given> {
     const { state, now, signal } = this.#options
-    const context = { state, now, signal, observer, withoutProfile, sessions: this.#sessions, solvers: this.#solvers }
+    const named = { ...observer, progress: (what: string) => observer.progress(`${access.ca.name}: ${what}`) }
+    const shared = { sessions: this.#sessions, solvers: this.#solvers }
+    const context = { state, now, signal, observer: named, withoutProfile, ...shared }
     return await orderAt(access, wish, context)
   }
 

@@ -58,7 +58,8 @@ export class OrderLedger {
   async ended(outcome: 'issued' | 'failed'): Promise<void> {
     const ledger = await this.read()
     const last = ledger.orders.at(-1)
-    if (last !== undefined) await this.#write({ ...ledger, orders: [...ledger.orders.slice(0, -1), { ...last, outcome }] })
+    if (last !== undefined)
+      await this.#write({ ...ledger, orders: [...ledger.orders.slice(0, -1), { ...last, outcome }] })
   }
 
   /** The CA placed none: it counts for nothing. @param rest how long it asked to be left alone, in ms */
