@@ -4,8 +4,9 @@ import { HttpConnections } from '../http-connections.js'
 import { findCa } from '../issuer/ca.js'
 import { keyTypes } from '../issuer/certificate-key.js'
 import { needsDns } from '../issuer/order-names.js'
-import { challengesOf, createSolver, type SolverSettings, solverNames } from '../solvers/index.js'
-import type { IssueSettings } from '../state/certificates.js'
+import { challengesOf, createSolver, solverNames } from '../solvers/index.js'
+import type { SolverSettings } from '../solvers/solver-settings.js'
+import type { IssueSettings, KnownCa } from '../state/certificates.js'
 import { choice, list, text, toggle, type Values, wholeNumber } from './flag.js'
 import { proofFlags } from './proof-flags.js'
 
@@ -124,8 +125,8 @@ export const issueSettings = (
   names: readonly string[],
   bindings: IssueSettings['eab'] = {},
 ): IssueSettings => {
-  const ca = values.ca.length === 0 ? [defaultCa] : [...new Set(values.ca)]
-  for (const one of [...ca, ...(values.standby === undefined ? [] : [values.standby])]) findCa(one)
+  const ca = [...new Set(values.ca.length === 0 ? [defaultCa] : values.ca)].map(knownCa)
+  const standby = values.standby === undefined ? undefined : knownCa(values.standby)
   return {
     ca,
     email: requireEmail(values.email),
@@ -138,15 +139,15 @@ export const issueSettings = (
     solver: { ...solverSettings(values, names) },
     // Absolute, since it is kept for renewals, which may stand somewhere else.
     caBundle: values['ca-bundle'] && resolve(values['ca-bundle']),
-    eab: accountBindings(values, [...ca, ...(values.standby === undefined ? [] : [values.standby])], bindings),
-    standby: values.standby,
+    eab: accountBindings(values, standby === undefined ? ca : [...ca, standby], bindings),
+    standby,
   }
 }
 
 /** Flags beat the file; they are for the CAs that may ask for a binding. */
 const accountBindings = (
   values: IssuerValues,
-  cas: readonly string[],
+  cas: readonly KnownCa[],
   bindings: IssueSettings['eab'],
 ): IssueSettings['eab'] => {
   const kid = values['eab-kid']
@@ -157,13 +158,20 @@ const accountBindings = (
     })
   }
   const given = kid !== undefined && file !== undefined ? { kid, hmacKeyFile: resolve(file) } : undefined
+  // In the file a CA stands as people call it.
+  const known = Object.entries(bindings).map(([ca, binding]) => [findCa(ca).directory, binding] as const)
   return Object.fromEntries(
-    cas.flatMap((ca) => {
-      const own = Object.hasOwn(bindings, ca) ? bindings[ca] : undefined
-      const binding = ca.startsWith('letsencrypt') ? own : (given ?? own)
-      return binding === undefined ? [] : [[ca, binding]]
+    cas.flatMap(({ name, directory }) => {
+      const own = known.find(([one]) => one === directory)?.[1]
+      const binding = name.startsWith('letsencrypt') ? own : (given ?? own)
+      return binding === undefined ? [] : [[directory, binding]]
     }),
   )
+}
+
+const knownCa = (ca: string): KnownCa => {
+  const { name, directory } = findCa(ca)
+  return { name, directory }
 }
 
 export const defaultCa = 'letsencrypt'

@@ -113,11 +113,13 @@ export class CaSessions {
 
 /**
  * Refuses an order that would need a new account where it may not be registered. Looks at the state folder alone.
- * @throws CertError TERMS_NOT_AGREED, USAGE
+ * @throws CertError TERMS_NOT_AGREED, USAGE, FILE_UNREADABLE
  */
 export const requireAccount = async (state: StateFolder, access: CaAccess): Promise<void> => {
   const known = await (await AccountStore.open(state, access.ca, access.email)).read()
-  if (known?.url === undefined) requireConsent(access)
+  if (known?.url !== undefined) return
+  requireConsent(access)
+  await access.externalAccount?.()
 }
 
 const requireConsent = ({ agreeTos, ca, externalAccount }: CaAccess): void => {

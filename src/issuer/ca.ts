@@ -18,6 +18,8 @@ export interface Ca {
   /** The URL of its directory. */
   readonly directory: string
   readonly bindsAccounts: boolean
+  /** Has it a name that everybody knows it by? */
+  readonly isKnown: boolean
 }
 
 /**
@@ -25,8 +27,9 @@ export interface Ca {
  * @throws CertError USAGE
  */
 export const findCa = (name: string): Ca => {
-  const directory = Object.hasOwn(known, name) ? known[name] : undefined
-  if (directory !== undefined) return { name, directory, bindsAccounts: bindsAccounts.has(name) }
+  const [own, directory] = Object.entries(known).find((one) => one.includes(name)) ?? []
+  if (own !== undefined && directory !== undefined)
+    return { name: own, directory, bindsAccounts: bindsAccounts.has(own), isKnown: true }
   const url = URL.canParse(name) ? new URL(name) : undefined
   if (url === undefined || !['https:', 'http:'].includes(url.protocol)) {
     throw new CertError('USAGE', `there is no CA "${name}"`, {
@@ -38,5 +41,5 @@ export const findCa = (name: string): Ca => {
       hint: 'use https, without a name and password; plain http is accepted for this machine alone',
     })
   }
-  return { name: url.host, directory: url.href, bindsAccounts: false }
+  return { name: url.host, directory: url.href, bindsAccounts: false, isKnown: false }
 }

@@ -18,18 +18,17 @@ const isNotIssued = (order: PlacedOrder): boolean => !isIssued(order)
 
 // Stricter than the limits of the CAs, so that something is left for a person: Let's Encrypt takes 5 failures an hour
 // for a name, and 5 certificates a week for the same names.
-const failures: readonly Limit[] = [
+const publicLimits: readonly Limit[] = [
   { count: 4, within: hour, counts: isNotIssued, what: 'orders failed within an hour' },
   { count: 12, within: day, counts: isNotIssued, what: 'orders failed within a day' },
+  { count: 4, within: 7 * day, counts: isIssued, what: 'certificates were issued within a week' },
 ]
-const duplicates: Limit = {
-  count: 4,
-  within: 7 * day,
-  counts: isIssued,
-  what: 'certificates were issued within a week',
-}
-// A CA of one's own may issue for a day at a time, or for a few hours.
-const plenty: Limit = { count: 100, within: day, counts: isIssued, what: 'certificates were issued within a day' }
+// A CA for tests is there to be tried, and one of one's own may issue for a few hours at a time.
+const otherLimits: readonly Limit[] = [
+  { count: 12, within: hour, counts: isNotIssued, what: 'orders failed within an hour' },
+  { count: 60, within: day, counts: isNotIssued, what: 'orders failed within a day' },
+  { count: 100, within: day, counts: isIssued, what: 'certificates were issued within a day' },
+]
 
 export interface Spent {
   /** When the next order may be placed. */
@@ -43,7 +42,7 @@ export interface Spent {
  * @param isPublic whether it is one of those whose limits the whole world shares
  */
 export const spentBudget = (ledger: Ledger, isPublic: boolean, now: Date): Spent | undefined => {
-  const spent = [...failures, isPublic ? duplicates : plenty].flatMap((limit) => spentOn(limit, ledger, now))
+  const spent = (isPublic ? publicLimits : otherLimits).flatMap((limit) => spentOn(limit, ledger, now))
   const rest = ledger.restUntil === undefined ? undefined : new Date(ledger.restUntil)
   if (rest !== undefined && rest > now) spent.push({ until: rest, why: 'it asked to be left alone' })
   return spent.reduce<Spent | undefined>(
@@ -81,7 +80,7 @@ export const requireBudget = async (
   )
 }
 
-const isPublic = ({ name }: Ca): boolean => ['letsencrypt', 'zerossl', 'google', 'sslcom'].includes(name)
+const isPublic = ({ name, isKnown }: Ca): boolean => isKnown && name !== 'letsencrypt-staging'
 
 const listed = (names: readonly string[]): string =>
   names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')

@@ -1,5 +1,4 @@
 import { renewalTime, spreadOf } from '../certificate/renewal-time.js'
-import { findCa } from '../issuer/ca.js'
 import type { CertificateRecord, IssuedVersion } from '../state/certificates.js'
 
 /** A certificate that our issuer is to provide, with all that is to be remembered of it. */
@@ -34,7 +33,7 @@ export const renewalMoment = ({ id, notBefore, notAfter, advice }: IssuedVersion
 /** A certificate of a test CA, or with another kind of key, is not what is wanted, whatever its names. */
 const changed = ({ names, issue }: Wanted, stored: readonly string[], version: IssuedVersion): string | undefined => {
   if (sorted(names) !== sorted(stored)) return 'other names are wanted'
-  if (!issue.ca.some((ca) => findCa(ca).directory === version.directory)) return 'another CA is wanted'
+  if (!issue.ca.some(({ directory }) => directory === version.directory)) return 'another CA is wanted'
   if (version.keyType !== issue.keyType) return 'another kind of key is wanted'
   if (version.profile !== issue.profile) return 'another profile is wanted'
   return undefined

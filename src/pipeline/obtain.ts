@@ -1,9 +1,8 @@
 import { type Normalized, normalize } from '../certificate/normalize.js'
 import { renewalId } from '../certificate/renewal-id.js'
+import { ownRenewalTime, spreadOf } from '../certificate/renewal-time.js'
 import { CertError, toCertError } from '../errors.js'
-import { findCa } from '../issuer/ca.js'
-import type { Previous } from '../sources/issue-request.js'
-import type { IssuedByCa } from '../sources/issuer.js'
+import type { IssuedByCa, Previous } from '../sources/source.js'
 import { type CertificateRecord, CertificateStore, type IssuedVersion } from '../state/certificates.js'
 import { withLock } from '../state/lock.js'
 import { OrdersInProgress } from '../state/order-in-progress.js'
@@ -50,8 +49,7 @@ export const obtain = async (options: ObtainOptions): Promise<Obtained> => {
     const stored = options.force ? undefined : await findStored(state, wanted, now())
     if (stored !== undefined) {
       await store.keepRecord({ ...wanted, schema: 2, current: stored.version })
-      const ca = findCa(wanted.issue.ca[0] ?? '').name
-      return { ...stored, ordered: false, ca, ms: 0 }
+      return { ...stored, ordered: false, ca: wanted.issue.ca[0]?.name ?? '', ms: 0 }
     }
     return await order(store, options)
   })
@@ -138,7 +136,10 @@ const readStored = async (
   const material = version && (await store.readMaterial(version))
   if (record === undefined || version === undefined || material === undefined) return undefined
   try {
-    return { ...normalize({ ...material, name: record.name }, now), version }
+    const stored = normalize({ ...material, name: record.name }, now)
+    // The record may say what it likes.
+    const isDue = ownRenewalTime(stored.bundle, spreadOf(version.id)) <= now
+    return isDue ? undefined : { ...stored, version }
   } catch {
     // Damaged on disk: a new one is the way out.
     return undefined

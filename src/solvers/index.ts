@@ -1,42 +1,10 @@
-import type { CredentialSource } from '../aliyun/credentials.js'
 import { CertError } from '../errors.js'
-import type { HttpConnections } from '../http-connections.js'
 import { splitWords } from '../program.js'
 import { exec } from './exec.js'
 import type { ChallengeType, Solver } from './solver.js'
+import type { SolverContext, SolverSettings } from './solver-settings.js'
 import { standalone } from './standalone.js'
 import { webroot } from './webroot.js'
-
-/** How challenges are to be answered, as it was asked for; stored with an issued certificate, so no secrets. */
-export interface SolverSettings {
-  readonly solver: string
-  readonly challenge: ChallengeType
-  readonly httpPort?: number | undefined
-  readonly tlsPort?: number | undefined
-  readonly webroot?: string | undefined
-  readonly execAuth?: string | undefined
-  readonly execCleanup?: string | undefined
-  /** How long a TXT record may take to be seen, in seconds; 0 where nobody is to look. */
-  readonly dnsTimeout?: number | undefined
-  /** Asked instead of the zone's own servers, as `parseNameServer` gives it. */
-  readonly dnsResolver?: string | undefined
-  readonly alidnsEndpoint?: string | undefined
-  /** The bucket that the names are bound to. */
-  readonly challengeBucket?: string | undefined
-  readonly challengeRegion?: string | undefined
-  readonly challengeEndpoint?: string | undefined
-}
-
-/** What solvers reach the world with; none of it is part of what they are. */
-export interface SolverContext {
-  readonly environment: Readonly<Record<string, string | undefined>>
-  readonly credentials: CredentialSource
-  readonly connections: HttpConnections
-  /** Deadline of one request with its retries, in ms. */
-  readonly timeout: number
-  readonly now: () => Date
-  readonly trace?: ((line: string) => void) | undefined
-}
 
 interface Kind {
   readonly answers: readonly ChallengeType[]

@@ -1,5 +1,5 @@
-import type { SolverSettings } from './index.js'
 import type { Solver } from './solver.js'
+import type { SolverSettings } from './solver-settings.js'
 
 /** A solver that is open, and its user's to give back. */
 export interface Lease {

@@ -4,17 +4,11 @@ import { findCa } from '../issuer/ca.js'
 import type { CaAccess, ExternalAccount } from '../issuer/ca-sessions.js'
 import { isKeyType } from '../issuer/certificate-key.js'
 import { Secret } from '../secret.js'
-import type { SolverSettings } from '../solvers/index.js'
+import type { SolverSettings } from '../solvers/solver-settings.js'
 import type { IssueSettings } from '../state/certificates.js'
 import { readTextFile } from './files.js'
 import type { IssueRequest } from './issuer.js'
-
-/** What is renewed. */
-export interface Previous {
-  /** Its key, PEM, where it is at hand and may be used once more. */
-  readonly key: Secret | undefined
-  readonly replaces: IssueRequest['replaces']
-}
+import type { Previous } from './source.js'
 
 /**
  * An order out of what was asked for, now or in an earlier run; the files that it names are read.
@@ -51,16 +45,16 @@ export const issueRequest = async (
 export const accessTo = async (issue: IssueSettings): Promise<CaAccess[]> => {
   const { email, agreeTos, eab } = issue
   const bundle = issue.caBundle === undefined ? undefined : await readCaBundle(issue.caBundle)
-  return issue.ca.map((one) => {
-    const ca = findCa(one)
-    const binding = Object.hasOwn(eab, one) ? eab[one] : undefined
+  return issue.ca.map(({ directory }) => {
+    const ca = findCa(directory)
+    const binding = Object.hasOwn(eab, directory) ? eab[directory] : undefined
     return {
       ca,
       email,
       agreeTos,
       externalAccount: binding && (() => readExternalAccount(binding)),
       // The CAs that have a name are known to everybody.
-      caBundle: ca.name === one ? undefined : bundle,
+      caBundle: ca.isKnown ? undefined : bundle,
     }
   })
 }

@@ -5,10 +5,11 @@ import type { KeyType } from '../issuer/certificate-key.js'
 import type { IssueObserver } from '../issuer/fulfil.js'
 import { type Given, type OrderWish, orderAt, tidyOrders } from '../issuer/order-at.js'
 import { Secret } from '../secret.js'
-import type { SolverSettings } from '../solvers/index.js'
 import { SharedSolvers } from '../solvers/shared-solvers.js'
 import type { Solver } from '../solvers/solver.js'
+import type { SolverSettings } from '../solvers/solver-settings.js'
 import type { StateFolder } from '../state/state-folder.js'
+import type { IssuedByCa } from './source.js'
 
 export interface IssuerOptions {
   readonly state: StateFolder
@@ -29,16 +30,6 @@ export interface IssueRequest extends Omit<OrderWish, 'key' | 'keyType' | 'patie
   readonly key: Secret | undefined
   /** How long one CA may take to decide, in ms. */
   readonly patience: number
-}
-
-/** What was issued, and by whom. */
-export interface IssuedByCa {
-  readonly certificates: string
-  readonly privateKey: Secret
-  readonly directory: string
-  readonly ca: string
-  /** To be called when it is on disk: until then a later run would fetch it again. */
-  kept(): Promise<void>
 }
 
 /** Our own issuer: what it holds open is shared by all that is issued in a run. */

@@ -17,8 +17,8 @@ export interface CertificateRecord {
 
 /** How it is issued, without anything secret: enough to do it again, in a process that was told nothing else. */
 export interface IssueSettings {
-  /** Names of CAs or URLs of their directories, in the order in which they are asked. */
-  readonly ca: readonly string[]
+  /** In the order in which they are asked. */
+  readonly ca: readonly KnownCa[]
   readonly email?: string | undefined
   readonly agreeTos: boolean
   readonly keyType: string
@@ -31,10 +31,17 @@ export interface IssueSettings {
   readonly solver: Readonly<Record<string, string | number | boolean | undefined>>
   /** A file: the authorities that the CA's own server is trusted by. */
   readonly caBundle?: string | undefined
-  /** Account bindings, by the name of the CA. */
+  /** Account bindings, by the URL of the CA's directory. */
   readonly eab: Readonly<Record<string, { readonly kid: string; readonly hmacKeyFile: string }>>
   /** A second CA, of which a certificate is kept ready. */
-  readonly standby?: string | undefined
+  readonly standby?: KnownCa | undefined
+}
+
+export interface KnownCa {
+  /** How people call it. */
+  readonly name: string
+  /** The URL of its directory. */
+  readonly directory: string
 }
 
 export interface DeploySettings {
@@ -134,7 +141,9 @@ export class CertificateStore {
 const parseRecord = (text: string): CertificateRecord | undefined => {
   try {
     const record = JSON.parse(text) as CertificateRecord
-    return record.schema === 2 && Array.isArray(record.names) ? record : undefined
+    const { schema, names, issue, deploy } = record
+    const isWhole = [names, deploy, issue.ca].every(Array.isArray) && typeof issue.solver === 'object'
+    return schema === 2 && isWhole ? record : undefined
   } catch {
     return undefined
   }

@@ -7,7 +7,6 @@ import { type Element, isWholeSequence, readChildren, readElement } from '../../
 import { materialLimit } from '../../src/certificate/material.js'
 import { type PemBlock, readPem, writePem } from '../../src/certificate/pem.js'
 import { isKeyLabel, keyType, readPrivateKey, toPkcs8, toTraditional } from '../../src/certificate/private-key.js'
-import { renewalTime } from '../../src/certificate/renewal-time.js'
 import { signingRequest } from '../../src/certificate/signing-request.js'
 import { firstCertificate, readCertificate } from '../../src/certificate/x509.js'
 import { CertError } from '../../src/errors.js'
@@ -633,29 +632,6 @@ t.test('signing requests, as openssl sees them', async (t) => {
     t.equal(publicKey, createPublicKey(key).export({ type: 'spki', format: 'pem' }))
   }
   await t.rejects(signingRequest(generateKey('ed25519'), names), 'no CA of ours takes Ed25519')
-})
-
-// --- renewal time ---
-
-t.test('when a certificate is to be renewed', async (t) => {
-  const hours = (count: number): number => count * 3_600_000
-  const begin = Date.parse('2026-01-01T00:00:00Z')
-  // Lifetime and what is left of it when it is time, in hours.
-  const cases: Array<[string, number, number]> = [
-    ['a year', 365 * 24, 30 * 24],
-    ['90 days', 90 * 24, 30 * 24],
-    ['89 days', 89 * 24, (89 * 24) / 3],
-    ['47 days', 47 * 24, (47 * 24) / 3],
-    ['ten days', 240, 80],
-    ['an hour less', 239, 119.5],
-    ['six days', 144, 72],
-    ['an hour', 1, 0.5],
-    ['no time at all', 0, 0],
-  ]
-  for (const [about, lifetime, left] of cases) {
-    const time = renewalTime(new Date(begin), new Date(begin + hours(lifetime)))
-    t.equal(time.getTime(), begin + hours(lifetime - left), about)
-  }
 })
 
 // --- bundle ---

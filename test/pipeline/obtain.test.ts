@@ -16,20 +16,30 @@ t.test('a certificate that cannot be kept is handed on all the same', async (t) 
       name: 'example.com',
       names: material.names,
       issue: {
-        directory: 'https://ca.invalid/dir',
-        ca: 'ca.invalid',
+        ca: [{ name: 'ca.invalid', directory: 'https://ca.invalid/dir' }],
+        agreeTos: true,
         keyType: 'ec256',
+        reuseKey: false,
+        caTimeout: 600,
+        eab: {},
         solver: { solver: 'standalone', challenge: 'http-01' },
       },
       deploy: [],
     },
-    source: {
-      collect: async () => {
-        // What the certificates are kept in can no longer be made, as on a disk that filled up meanwhile.
-        writeFileSync(join(root, 'certificates'), '')
-        return { name: undefined, certificates: material.fullchain, privateKey: new Secret(material.key) }
-      },
+    issue: async () => {
+      // What the certificates are kept in can no longer be made, as on a disk that filled up meanwhile.
+      writeFileSync(join(root, 'certificates'), '')
+      const privateKey = new Secret(material.key)
+      const kept = () => Promise.reject(new Error('it is not safe anywhere'))
+      return {
+        certificates: material.fullchain,
+        privateKey,
+        directory: 'https://ca.invalid/dir',
+        ca: 'ca.invalid',
+        kept,
+      }
     },
+    tidy: async () => undefined,
     state: await StateFolder.open(root),
     now: () => new Date(),
     signal: new AbortController().signal,
@@ -38,5 +48,7 @@ t.test('a certificate that cannot be kept is handed on all the same', async (t) 
   })
   t.equal(obtained.ordered, true)
   t.equal(obtained.bundle.leaf, material.leaf)
-  t.match(obtained.warnings, [/^the certificate could not be kept, so the next run orders another: .*certificates/])
+  t.match(obtained.warnings, [
+    /^the certificate could not be kept, so the next run fetches or orders it again: .*certificates/,
+  ])
 })
