@@ -14,9 +14,13 @@ export interface ConfigCache {
 const form = 1
 
 /** All that the result depends on: the file, where it lies (its paths are relative to that), and who reads it. */
-export const cacheKey = ({ path, bytes }: Pick<YamlSource, 'path' | 'bytes'>, targets: TargetOptions): string =>
+export const cacheKey = (
+  { path, bytes }: Pick<YamlSource, 'path' | 'bytes'>,
+  targets: TargetOptions,
+  reader = version,
+): string =>
   createHash('sha256')
-    .update(JSON.stringify([form, version, path, targets]))
+    .update(JSON.stringify([form, reader, path, targets]))
     .update(bytes)
     .digest('hex')
 
