@@ -31,6 +31,17 @@ export const requireDone = ({ code, errors }: Run): void => {
   if (code !== 0) throw new Error(`exit ${code}\n${errors}`)
 }
 
+const tellMemory = `data:text/javascript,${encodeURIComponent(
+  "process.on('exit', () => process.stderr.write('peak ' + process.resourceUsage().maxRSS + ' KiB'))",
+)}`
+
+/** The most memory that a program ever has, in MiB; a run of its own, since asking for it takes time. */
+export const peakMemory = async (words: readonly string[]): Promise<number> => {
+  const done = await run([`--import=${tellMemory}`, ...words])
+  requireDone(done)
+  return Math.round(Number(/peak (\d+) KiB$/.exec(done.errors)?.[1]) / 1024)
+}
+
 export const summary = (values: readonly number[]): string => {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted[Math.floor((sorted.length - 1) / 2)] ?? 0

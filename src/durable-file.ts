@@ -80,6 +80,9 @@ const host = createHash('sha256').update(machine).digest('hex').slice(0, 8)
 export const temporaryBeside = (path: string): string =>
   join(dirname(path), `.tmp-${host}-${process.pid}-${randomBytes(6).toString('hex')}`)
 
+/** May such a file be among these, of whichever process? */
+export const holdTemporaries = (names: readonly string[]): boolean => names.some((name) => name.startsWith('.tmp-'))
+
 /** Removes what processes of this machine left in the folder that were killed while writing: it can hold keys. */
 export const sweepTemporaries = async (folder: string): Promise<void> => {
   const names = await readdir(folder).catch(() => [])

@@ -1,5 +1,5 @@
 import { canonicalName } from '../certificate/names.js'
-import { type CertificateConfig, type Config, findCertificate } from '../config/config.js'
+import { type CertificateConfig, type Config, certificateNamed, findCertificate } from '../config/config.js'
 import { CertError } from '../errors.js'
 import type { Layer } from './command.js'
 
@@ -17,7 +17,7 @@ interface Asked {
 export const issueLayer = (config: Config | undefined, asked: Asked): Layer => {
   if (config === undefined) return {}
   const { name, domain } = asked
-  const named = (one: string | undefined) => config.certificates.find((entry) => entry.name === one)
+  const named = (one: string | undefined) => certificateNamed(config, one)
   const entry =
     domain.length === 0
       ? named(name)

@@ -1,3 +1,4 @@
+import { breath } from '../breath.js'
 import { eachOf } from '../each-of.js'
 import { CertError, toCertError } from '../errors.js'
 import { type Found, isAmiss, standingsOf, type TargetStanding } from '../monitor/standing.js'
@@ -53,6 +54,7 @@ export const command = defineCommand({
       // What is wrong with one name keeps no other from being shown.
       const found = recordsOf(state, name).catch((error: unknown) => [unreadable(name, toCertError(error))])
       standings.push(...(await found))
+      await breath()
     }
     if (!values['no-look']) await lookAtAll(state, standings, values, surroundings, terminal)
     const needsAttention = standings.some(

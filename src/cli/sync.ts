@@ -36,7 +36,7 @@ export const command = defineCommand({
     const names = await chosenNames(state, parsed.words)
     await sweepLocks(state)
     const reach = openReach(values, surroundings, terminal)
-    const config = once(() => openConfig(values, surroundings, false))
+    const config = once(() => openConfig(values, surroundings, false, state))
     const wish = {
       values,
       targetValues: () => parsed.read(targetFlags),
@@ -75,10 +75,11 @@ export const command = defineCommand({
  */
 export const chosenNames = async (state: StateFolder, asked: readonly string[]): Promise<readonly string[]> => {
   const names = await deploymentNames(state)
+  if (asked.length === 0) return names
   // A long name is shortened on disk.
   const known = new Set(names.map((one) => state.path(one)))
   const strange = asked.find((one) => !known.has(state.path(one)))
-  if (strange === undefined) return asked.length > 0 ? [...new Set(asked)] : names
+  if (strange === undefined) return [...new Set(asked)]
   const near = nearest(strange, names)
   throw new CertError('USAGE', `nothing is or was wanted under the name ${strange}`, {
     hint:

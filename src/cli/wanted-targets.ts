@@ -3,6 +3,8 @@ import { findConfig, loadConfig } from '../config/load.js'
 import type { Place } from '../config/yaml-file.js'
 import { CertError, isInputError, toCertError } from '../errors.js'
 import { HttpConnections } from '../http-connections.js'
+import { configCache } from '../state/config-cache.js'
+import type { StateFolder } from '../state/state-folder.js'
 import { createTarget, targetOptions } from '../targets/index.js'
 import type { Surroundings } from './command.js'
 import type { Common } from './common-flags.js'
@@ -19,15 +21,17 @@ import type { Terminal } from './terminal.js'
 /**
  * The configuration that counts, if there is one.
  * @param typed by a person, who may have one in the current folder; hooks and timers stand anywhere
+ * @param state where to keep what it says for the next run; commands that only look at things are not to make anything
  * @throws CertError CONFIG_INVALID, FILE_UNREADABLE
  */
 export const openConfig = async (
   { config }: Pick<Common, 'config'>,
   surroundings: Surroundings,
   typed: boolean,
+  state?: StateFolder,
 ): Promise<Config | undefined> => {
   const path = await configPath({ config }, surroundings, typed)
-  return path === undefined ? undefined : await loadConfig(path, targetOptions)
+  return path === undefined ? undefined : await loadConfig(path, targetOptions, state && configCache(state))
 }
 
 /** @throws CertError CONFIG_INVALID */

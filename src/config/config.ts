@@ -32,24 +32,57 @@ export interface TargetConfig {
   readonly settings: Settings
 }
 
+interface Index {
+  readonly byName: ReadonlyMap<string, CertificateConfig>
+  bySet: ReadonlyMap<string, readonly CertificateConfig[]> | undefined
+}
+
+// Whoever goes through thousands of entries asks for each of them.
+const indexes = new WeakMap<Config, Index>()
+
+const indexOf = (config: Config): Index => {
+  const known = indexes.get(config)
+  if (known !== undefined) return known
+  const index = { byName: new Map(config.certificates.map((one) => [one.name, one])), bySet: undefined }
+  indexes.set(config, index)
+  return index
+}
+
+const entriesBySet = ({ certificates }: Config): ReadonlyMap<string, readonly CertificateConfig[]> => {
+  const sets = new Map<string, CertificateConfig[]>()
+  for (const one of certificates) {
+    if (one.domains.length === 0) continue
+    const set = nameSet(one.domains)
+    const same = sets.get(set)
+    if (same === undefined) sets.set(set, [one])
+    else same.push(one)
+  }
+  return sets
+}
+
+/** The entry of this name. */
+export const certificateNamed = (config: Config, name: string | undefined): CertificateConfig | undefined =>
+  name === undefined ? undefined : indexOf(config).byName.get(name)
+
 /**
  * The entry that a certificate belongs to: the one of its name, else the one with exactly its names.
  * @param name undefined where it was not given one
  * @throws CertError CONFIG_INVALID: two have exactly its names
  */
 export const findCertificate = (
-  { certificates, path }: Config,
+  config: Config,
   name: string | undefined,
   names: readonly string[],
 ): CertificateConfig | undefined => {
-  const named = certificates.find((one) => one.name === name)
+  const named = certificateNamed(config, name)
   if (named !== undefined) return named
-  const wanted = nameSet(names)
-  const [first, second] = certificates.filter(({ domains }) => domains.length > 0 && nameSet(domains) === wanted)
+  const index = indexOf(config)
+  index.bySet ??= entriesBySet(config)
+  const [first, second] = index.bySet.get(nameSet(names)) ?? []
   if (first !== undefined && second !== undefined) {
     throw new CertError(
       'CONFIG_INVALID',
-      `${path}: ${first.name} and ${second.name} have the same domains as ${name ?? names.join(', ')}`,
+      `${config.path}: ${first.name} and ${second.name} have the same domains as ${name ?? names.join(', ')}`,
       {
         hint:
           name === undefined

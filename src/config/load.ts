@@ -5,9 +5,10 @@ import { canonicalName } from '../certificate/names.js'
 import { CertError } from '../errors.js'
 import { nearest } from '../nearest.js'
 import type { CertificateConfig, Config, TargetConfig } from './config.js'
+import { type ConfigCache, cacheKey, fromCache, toCache } from './config-cache.js'
 import type { Option } from './option.js'
 import type { CertificateDocument, ConfigDocument, Fault, TargetOptions } from './schema.js'
-import { invalid, type Place, readYaml } from './yaml-file.js'
+import { invalid, type Place, parseYaml, readSource, type YamlFile, type YamlSource } from './yaml-file.js'
 
 export interface ConfigSearch {
   /** Given by the user: has to be there. */
@@ -54,11 +55,33 @@ const requireOwn = async (path: string, userId: number | undefined): Promise<voi
 }
 
 /**
- * Reads and checks the configuration.
+ * Reads and checks the configuration, or takes what an earlier run made of the very same bytes.
  * @throws CertError FILE_UNREADABLE, CONFIG_INVALID: with file, line and path, and the nearest known key
  */
-export const loadConfig = async (path: string, targets: TargetOptions): Promise<Config> => {
-  const [{ value, where }, { validate }] = await Promise.all([readYaml(path), import('./schema.js')])
+export const loadConfig = async (path: string, targets: TargetOptions, cache?: ConfigCache): Promise<Config> => {
+  const source = await readSource(path)
+  if (cache === undefined) return await checkedConfig(source, targets)
+  const key = cacheKey(source, targets)
+  const kept = fromCache(await cache.read(key))
+  if (kept !== undefined) return { ...kept, path, where: whereIn(source) }
+  const config = await checkedConfig(source, targets)
+  await cache.write(key, toCache(config))
+  return config
+}
+
+/** Looks into the file only when the first place is asked for. */
+const whereIn = (source: YamlSource): Config['where'] => {
+  let file: YamlFile | undefined
+  return (place) => {
+    file ??= parseYaml(source)
+    return file.where(place)
+  }
+}
+
+const checkedConfig = async (source: YamlSource, targets: TargetOptions): Promise<Config> => {
+  const { path } = source
+  const { value, where } = parseYaml(source)
+  const { validate } = await import('./schema.js')
   const faults = await validate(value, targets)
   // A key with a typing error is why another one is missing.
   const fault = faults.find(({ unknown }) => unknown !== undefined) ?? faults[0]

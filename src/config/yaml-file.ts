@@ -1,4 +1,6 @@
 import { open } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import type * as Yaml from 'yaml'
 import { CertError, systemCode } from '../errors.js'
 
 /** Where in a document: `certificates`, `example.com`, `deploy`, 0. */
@@ -11,18 +13,28 @@ export interface YamlFile {
   where(place: Place): string
 }
 
-// Far more than anybody has certificates; the parser compares each key with all before it.
-const sizeLimit = 1024 * 1024
+// Room for thirty thousand certificates.
+const sizeLimit = 8 * 1024 * 1024
 // Enough for a list that all entries share; too few for aliases of aliases to grow to anything.
 const aliasLimit = 1000
 
+/** A file that was read, and not looked into. */
+export interface YamlSource {
+  readonly path: string
+  readonly bytes: Buffer
+  readonly text: string
+}
+
+// Where a configuration is known, yaml is wanted for the line of a fault alone, by somebody who cannot wait for it.
+const require = createRequire(import.meta.url)
+const loadYaml = (): typeof Yaml => require('yaml') as typeof Yaml
+
 /**
- * Reads a file of plain values; the one door to yaml.
- * @throws CertError FILE_UNREADABLE, CONFIG_INVALID
+ * What a file of plain values holds; the one door to yaml.
+ * @throws CertError CONFIG_INVALID
  */
-export const readYaml = async (path: string): Promise<YamlFile> => {
-  const text = await readText(path)
-  const { isAlias, isMap, isNode, isScalar, LineCounter, parseDocument, visit } = await import('yaml')
+export const parseYaml = ({ path, text }: YamlSource): YamlFile => {
+  const { isAlias, isMap, isNode, isScalar, LineCounter, parseDocument, visit } = loadYaml()
   const lines = new LineCounter()
   // The core schema has no tags that make anything but plain values; others are warned of, and refused below.
   const document = parseDocument(text, {
@@ -32,11 +44,15 @@ export const readYaml = async (path: string): Promise<YamlFile> => {
     resolveKnownTags: false,
     schema: 'core',
     stringKeys: true,
+    // Seen to below: the parser compares each key with all before it.
+    uniqueKeys: false,
   })
   const at = (offset: number | undefined): string =>
     offset === undefined ? path : `${path}:${lines.linePos(offset).line}`
   const [wrong] = [...document.errors, ...document.warnings]
   if (wrong !== undefined) throw invalid(`${at(wrong.pos[0])}: ${sentences[wrong.code] ?? lowered(wrong.message)}`)
+  const repeated = repeatedKey(loadYaml(), document)
+  if (repeated !== undefined) throw invalid(`${at(repeated)}: map keys must be unique`)
 
   const toValue = (): unknown => {
     try {
@@ -75,6 +91,26 @@ export const readYaml = async (path: string): Promise<YamlFile> => {
   }
 }
 
+/** Where the first key begins that stands in the same mapping twice. */
+const repeatedKey = ({ isMap, isPair, isScalar, isSeq }: typeof Yaml, document: Yaml.Document): number | undefined => {
+  let first: number | undefined
+  const nodes: unknown[] = [document.contents]
+  for (const node of nodes) {
+    if (isPair(node)) nodes.push(node.value)
+    if (!isMap(node) && !isSeq(node)) continue
+    for (const item of node.items) nodes.push(item)
+    if (!isMap(node)) continue
+    const seen = new Set<unknown>()
+    for (const { key } of node.items) {
+      if (!isScalar(key)) continue
+      const start = key.range?.[0]
+      if (seen.has(key.value) && start !== undefined && (first === undefined || start < first)) first = start
+      seen.add(key.value)
+    }
+  }
+  return first
+}
+
 const sentences: Readonly<Record<string, string>> = {
   MULTIPLE_DOCS: 'a second document begins here, and only one is read',
   NON_STRING_KEY: 'a key has to be a text',
@@ -89,11 +125,12 @@ export const invalid = (
   hint = 'docs/configuration.md shows what can stand there; acme-oss config schema prints it for editors',
 ): CertError => new CertError('CONFIG_INVALID', message, { hint })
 
-const readText = async (path: string): Promise<string> => {
+/** @throws CertError FILE_UNREADABLE, CONFIG_INVALID */
+export const readSource = async (path: string): Promise<YamlSource> => {
   const bytes = await readStart(path)
-  if (bytes.length > sizeLimit) throw invalid(`${path} is larger than 1 MiB`)
+  if (bytes.length > sizeLimit) throw invalid(`${path} is larger than 8 MiB`)
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return { path, bytes, text: new TextDecoder('utf-8', { fatal: true }).decode(bytes) }
   } catch {
     throw invalid(`${path} is not a text in UTF-8`)
   }

@@ -1,3 +1,4 @@
+import { breath } from '../breath.js'
 import type { CertificateBundle, CertificateFacts } from '../certificate/bundle.js'
 import { normalize } from '../certificate/normalize.js'
 import { CertError, toCertError } from '../errors.js'
@@ -9,7 +10,7 @@ import {
   pendingOf,
   upcomingOf,
 } from '../state/deployment-record.js'
-import { Deployment, isUntidy, newestOn, readDeployments, tidyDeployments } from '../state/deployments.js'
+import { Deployment, newestOn, readDeployments, surveyDeployments, tidyDeployments } from '../state/deployments.js'
 import { withLock } from '../state/lock.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget, TargetSettings } from '../targets/target.js'
@@ -53,10 +54,11 @@ export interface SyncedName {
 export const syncName = async (name: string, options: SyncOptions): Promise<SyncedName> => {
   const { state, signal, onWait } = options
   try {
-    const { records, damaged } = await readDeployments(state, name)
+    await breath()
+    const { records, damaged, isUntidy } = await surveyDeployments(state, name)
     const error = damaged[0] && damagedRecord(name, damaged[0].path)
     // A process that was killed may have left a key that nothing needs.
-    if (!records.some((record) => isToDo(record, options)) && !(await isUntidy(state, name))) {
+    if (!records.some((record) => isToDo(record, options)) && !isUntidy) {
       return { name, certificates: records.filter(isOpen).map(untried), error }
     }
     const certificates = await withLock(state, name, { signal, onWait: (owner) => onWait(name, owner) }, () =>

@@ -210,8 +210,10 @@ const isText = (value: unknown): value is string => typeof value === 'string'
 
 const isDate = (value: unknown): boolean => isText(value) && !Number.isNaN(Date.parse(value))
 
-const isHex = (value: unknown, length: number): boolean =>
-  isText(value) && new RegExp(`^[0-9a-f]{${length}}$`).test(value)
+const sha1 = /^[0-9a-f]{40}$/
+const sha256 = /^[0-9a-f]{64}$/
+
+const isHex = (value: unknown, digits: RegExp): boolean => isText(value) && digits.test(value)
 
 const isRecord = (value: unknown): value is DeploymentRecord =>
   isObject(value) &&
@@ -221,8 +223,8 @@ const isRecord = (value: unknown): value is DeploymentRecord =>
   value['names'].every(isText) &&
   [value['notBefore'], value['notAfter'], value['recordedAt']].every(isDate) &&
   isObject(value['fingerprint']) &&
-  isHex(value['fingerprint']['sha1'], 40) &&
-  isHex(value['fingerprint']['sha256'], 64) &&
+  isHex(value['fingerprint']['sha1'], sha1) &&
+  isHex(value['fingerprint']['sha256'], sha256) &&
   (value['unresolved'] === null || isFailure(value['unresolved'])) &&
   isObject(value['targets']) &&
   Object.values(value['targets']).every(isTarget)

@@ -1,4 +1,5 @@
 import { type CertificateBundle, fullchain } from '../certificate/bundle.js'
+import { holdTemporaries } from '../durable-file.js'
 import type { CertError } from '../errors.js'
 import { Secret } from '../secret.js'
 import {
@@ -266,23 +267,33 @@ export const tidyDeployments = async (state: StateFolder, name: string, now: () 
   }
 }
 
+/** What lies under a name, and whether a process that was killed left a key there that nothing needs any more. */
+export interface DeploymentSurvey extends Deployments {
+  readonly isUntidy: boolean
+}
+
 /**
- * Is there a key that nothing needs any more? Temporary files of killed processes are taken away at once, which asks for
- * no lock.
+ * Looks at a name once, as a timer does at thousands: each folder is listed once, and each record read once. Temporary
+ * files of killed processes are taken away, which asks for no lock.
  * @throws CertError STATE_UNUSABLE
  */
-export const isUntidy = async (state: StateFolder, name: string): Promise<boolean> => {
-  const { records, damaged } = await readDeployments(state, name)
-  const open = records.filter((record) => pendingOf(record).length > 0)
+export const surveyDeployments = async (state: StateFolder, name: string): Promise<DeploymentSurvey> => {
+  const { records, damaged, ids } = readFolders(state, name)
   // What a damaged record said of its key is not known.
-  const needed = new Set([...open.map(idOf), ...damaged.map(({ id }) => id)])
-  const ids = await state.listFolders([root, name])
-  await Promise.all(ids.map((id) => state.sweep([root, name, id])))
-  const keys = await Promise.all(
-    ids.filter((id) => !needed.has(id)).map((id) => state.writtenAt([root, name, id, keyFile])),
-  )
-  return keys.some((written) => written !== undefined)
+  const needed = new Set([...records.filter(isOpen).map(idOf), ...damaged.map(({ id }) => id)])
+  let isUntidy = false
+  for (const id of ids) {
+    const folder = [root, name, id]
+    const files = state.filesNow(folder)
+    if (files === undefined || holdTemporaries(files)) await state.sweep(folder)
+    if (needed.has(id)) continue
+    const hasKey = files?.includes(keyFile) ?? (await state.writtenAt([...folder, keyFile])) !== undefined
+    isUntidy ||= hasKey
+  }
+  return { records, damaged, isUntidy }
 }
+
+const isOpen = (record: DeploymentRecord): boolean => pendingOf(record).length > 0
 
 /**
  * The newest certificate that this machine knows to have been put or wanted on each target, or in one place that it
@@ -321,18 +332,24 @@ export interface DamagedRecord {
 
 /** @throws CertError STATE_UNUSABLE */
 export const readDeployments = async (state: StateFolder, name: string): Promise<Deployments> => {
-  const ids = await state.listFolders([root, name])
+  const { records, damaged } = readFolders(state, name)
+  return { records, damaged }
+}
+
+const readFolders = (state: StateFolder, name: string): Deployments & { readonly ids: readonly string[] } => {
+  const ids = state.listFoldersNow([root, name])
   const records: DeploymentRecord[] = []
   const damaged: DamagedRecord[] = []
   for (const id of ids) {
-    const text = await state.read([root, name, id, recordFile])
+    const text = state.readNow([root, name, id, recordFile])
     if (text === undefined) continue
     const record = parseRecord(text)
-    const isHere = record !== undefined && state.path(record.name) === state.path(name) && idOf(record) === id
-    if (isHere) records.push(record)
+    // A long name is shortened on disk.
+    const isOfName = record?.name === name || (record !== undefined && state.path(record.name) === state.path(name))
+    if (record !== undefined && isOfName && idOf(record) === id) records.push(record)
     else damaged.push({ id, path: state.path(root, name, id, recordFile) })
   }
-  return { records: records.sort(newestFirst), damaged }
+  return { records: records.sort(newestFirst), damaged, ids }
 }
 
 /** Leaf and chain as they were recorded, PEM; undefined where they are gone. @throws CertError STATE_UNUSABLE */

@@ -1,16 +1,18 @@
 import { createHash } from 'node:crypto'
-import type { Dirent } from 'node:fs'
+import { type Dirent, readdirSync, readFileSync } from 'node:fs'
 import { access, constants, readdir, readFile, stat, unlink } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
 import { makeFolder, sweepTemporaries, writeDurably } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
 
 /** The folder in which everything is kept that has to outlive a run. Folders 0700, files 0600, every write atomic. */
 export class StateFolder {
   readonly root: string
+  readonly #base: string
 
   private constructor(root: string) {
     this.root = root
+    this.#base = join(root)
   }
 
   /** @throws CertError STATE_UNUSABLE */
@@ -31,7 +33,8 @@ export class StateFolder {
 
   /** Where something lies; each part is a name as people know it, and becomes one that any file system takes. */
   path(...parts: readonly string[]): string {
-    return join(this.root, ...parts.map(fileName))
+    // No part leads out of its folder, so there is nothing for `join` to look through, which takes long for thousands.
+    return [this.#base, ...parts.map(fileName)].join(sep)
   }
 
   async write(parts: readonly string[], content: string): Promise<void> {
@@ -47,6 +50,16 @@ export class StateFolder {
   async read(parts: readonly string[]): Promise<string | undefined> {
     try {
       return await readFile(this.path(...parts), 'utf8')
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined
+      throw unusable(this.path(...parts), error)
+    }
+  }
+
+  /** The same at once: of thousands of small files, waiting for each takes ten times as long as reading it. */
+  readNow(parts: readonly string[]): string | undefined {
+    try {
+      return readFileSync(this.path(...parts), 'utf8')
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return undefined
       throw unusable(this.path(...parts), error)
@@ -69,13 +82,31 @@ export class StateFolder {
 
   /** The same without files: somebody may have left one among the folders. */
   async listFolders(parts: readonly string[]): Promise<string[]> {
-    return await this.#entries(parts, (entry) => !entry.isFile())
+    return await this.#entries(parts, isNoFile)
+  }
+
+  /** The same at once. */
+  listFoldersNow(parts: readonly string[]): string[] {
+    try {
+      return shown(readdirSync(this.path(...parts), { withFileTypes: true }), isNoFile)
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return []
+      throw unusable(this.path(...parts), error)
+    }
+  }
+
+  /** All that lies in a folder, as the disk has it, hidden files too; undefined where that cannot be seen. */
+  filesNow(parts: readonly string[]): readonly string[] | undefined {
+    try {
+      return readdirSync(this.path(...parts))
+    } catch {
+      return undefined
+    }
   }
 
   async #entries(parts: readonly string[], isMeant: (entry: Dirent) => boolean): Promise<string[]> {
     try {
-      const entries = await readdir(this.path(...parts), { withFileTypes: true })
-      return entries.filter((entry) => !entry.name.startsWith('.') && isMeant(entry)).map(({ name }) => plainName(name))
+      return shown(await readdir(this.path(...parts), { withFileTypes: true }), isMeant)
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return []
       throw unusable(this.path(...parts), error)
@@ -96,10 +127,18 @@ export class StateFolder {
   }
 }
 
+const isNoFile = (entry: Dirent): boolean => !entry.isFile()
+
+const shown = (entries: readonly Dirent[], isMeant: (entry: Dirent) => boolean): string[] =>
+  entries.filter((entry) => !entry.name.startsWith('.') && isMeant(entry)).map(({ name }) => plainName(name))
+
 const longestFileName = 200
+// Most names are, and there may be thousands.
+const plain = /^[\w-][\w.-]{0,199}$/
 
 /** The name percent-encoded, so that no name leads out of its folder or hides in it. */
 const fileName = (name: string): string => {
+  if (plain.test(name)) return name
   const encoded = encodeURIComponent(name).replaceAll('*', '%2A').replace(/^\./, '%2E')
   if (encoded.length <= longestFileName) return encoded
   const digest = createHash('sha256').update(name).digest('hex').slice(0, 16)
@@ -120,6 +159,7 @@ const decodable = (encoded: string): string => {
 
 /** What is not one of ours stays as it is. */
 const plainName = (file: string): string => {
+  if (!file.includes('%')) return file
   try {
     return decodeURIComponent(file)
   } catch {

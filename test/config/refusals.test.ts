@@ -209,7 +209,7 @@ t.test('what is no YAML, or more than plain values', (t) =>
     'aliases that grow': [bomb, 0, /^its aliases unfold to too much/],
     'nested without end': [`account: ${'['.repeat(20_000)}${']'.repeat(20_000)}\n`, 1, /^it is nested too deeply/],
     'two documents': ['account: {}\n---\naccount: {}\n', 2, /^a second document begins here/],
-    'five megabytes': [`#${'x'.repeat(5 * 1024 * 1024)}\n`, 0, /^is larger than 1 MiB$/],
+    'nine megabytes': [`#${'x'.repeat(9 * 1024 * 1024)}\n`, 0, /^is larger than 8 MiB$/],
     'bytes that are no text': [Buffer.from([0x80, 0xff, 0x00, 0xfe]), 0, /^is not a text in UTF-8$/],
     'a text in Latin-1': [Buffer.from('# f\u00fcr uns\naccount: {}\n', 'latin1'), 0, /^is not a text in UTF-8$/],
     'zeroes alone': [Buffer.alloc(2000), 1, /^has to be a mapping$/],
