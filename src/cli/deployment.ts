@@ -77,6 +77,8 @@ export interface DeploymentRequest {
   readonly said?: readonly string[]
   /** What came before the deployment, where a certificate was to be issued. */
   readonly order?: OrderJson
+  /** The name in front of each line, where several are deployed side by side. */
+  readonly about?: string
   readonly state: StateFolder | CertError
   readonly surroundings: Surroundings
   readonly terminal: Terminal
@@ -99,7 +101,7 @@ export const carryOut = async (request: DeploymentRequest): Promise<Ended> => {
     now: surroundings.now,
     signal: surroundings.signal,
     onWait: (owner) => terminal.progress(`waiting for ${owner}, which is at work on ${bundle.name}`),
-    observer: shownSteps(terminal),
+    observer: shownSteps(terminal, request.about),
   })
   for (const warning of deployed.warnings) terminal.warning(warning)
   const status = statusOf(deployed.stages)

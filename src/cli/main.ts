@@ -28,6 +28,10 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'called by certbot, acme.sh, dehydrated, lego and uacme: deploys what they issued',
     load: async () => (await import('./hook.js')).command,
   },
+  renew: {
+    summary: 'renews what is due, deploys it, and does what sync does; for a timer',
+    load: async () => (await import('./renew.js')).command,
+  },
   sync: {
     summary: 'tries again what is wanted and not yet there; for a timer',
     load: async () => (await import('./sync.js')).command,

@@ -1,25 +1,133 @@
-import type { CertError } from '../errors.js'
-import { toCertError } from '../errors.js'
-import { CaAdvice } from '../issuer/ca-advice.js'
 import { eachOf } from '../each-of.js'
+import { CertError } from '../errors.js'
 import { nearest } from '../nearest.js'
-import type { Due, Wanted } from '../pipeline/due.js'
-import { obtain } from '../pipeline/obtain.js'
-import { requireUseful } from '../pipeline/plan.js'
-import { type Advised, decide } from '../pipeline/renewal.js'
-import { accessTo, issueRequest } from '../sources/issue-request.js'
-import type { Issuer } from '../sources/issuer.js'
+import { deploymentNames } from '../state/deployments.js'
 import { sweepLocks } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
-import { defineCommand, exitCodes, type Surroundings } from './command.js'
+import { defineCommand, exitCodes } from './command.js'
 import { briefLookFlags, commonFlags, reachFlags, stateRoot } from './common-flags.js'
-import { carryOut, type Ended, openReach, printable, type Reach } from './deployment.js'
+import { openReach } from './deployment.js'
 import { toggle, wholeNumber } from './flag.js'
-import { dayOf, openIssuer, replacing, shownOrder } from './issued.js'
-import { certificateJson, errorJson, printJson } from './json.js'
-import { once } from './once.js'
-import { type Renewable, renewables, standbyOf } from './renewable.js'
+import { printJson } from './json.js'
+import { type Renewable, renewables } from './renewable.js'
+import { Renewals } from './renewals.js'
+import { renewedJson, showRenewed, statusOfRenewals } from './renewed.js'
 import { isInShard, shardFlag } from './shard.js'
-import { type AskedTarget, targetFlags } from './target-flags.js'
+import { showSynced, statusOfAll, syncedJson, syncNames } from './synced.js'
+import { targetFlags } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
-import { openConfig, wantedTargets } from './wanted-targets.js'
+import { openConfig } from './wanted-targets.js'
+
+export const command = defineCommand({
+  name: 'renew',
+  summary:
+    'Renews what is due of all that acme-oss issues, deploys it, and then does what sync does. A timer runs it every ten minutes. Exit status 0 also where nothing is due.',
+  flags: {
+    'force-renewal': toggle('order new certificates although the stored ones are not due'),
+    concurrency: wholeNumber('how many are looked after at a time', { min: 1, max: 100, fallback: 8 }),
+    shard: shardFlag,
+    'dry-run': toggle('say what is due, and do nothing'),
+    ...reachFlags,
+    ...briefLookFlags,
+    ...commonFlags,
+  },
+  late: targetFlags,
+  words: { usage: '[NAME...]', most: Number.POSITIVE_INFINITY },
+  examples: [
+    ['acme-oss renew', 'what the timer runs'],
+    ['acme-oss renew example.com --force-renewal', 'one certificate, due or not'],
+  ],
+  run: async (values, surroundings, parsed) => {
+    const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
+    const root = stateRoot(values, surroundings)
+    // Only looked at, where nothing is to be done.
+    const state = values['dry-run'] ? StateFolder.at(root) : await StateFolder.open(root)
+    const config = await openConfig(values, surroundings, false, values['dry-run'] ? undefined : state)
+    const all = await renewables({ config, state, read: parsed.read })
+    const meant = (name: string) => isInShard(name, values.shard)
+    const chosen = chosenOf(all, parsed.words, state).filter(({ name }) => meant(name))
+    if (values['force-renewal'] && parsed.words.length === 0 && chosen.length > 1) {
+      throw new CertError('USAGE', `--force-renewal would order ${chosen.length} certificates, due or not`, {
+        hint: 'name those that you mean: acme-oss renew example.com --force-renewal',
+      })
+    }
+    const reach = openReach(values, surroundings, terminal)
+    const targetValues = () => parsed.read(targetFlags)
+    const wish = { values, targetValues, config: async () => config, surroundings, terminal, typed: false }
+    const renewals = new Renewals({
+      state,
+      reach,
+      wish,
+      force: values['force-renewal'],
+      dryRun: values['dry-run'],
+      isAlone: chosen.length === 1,
+    })
+    try {
+      if (!values['dry-run']) await sweepLocks(state)
+      const renewed = (await eachOf(chosen, values.concurrency, (one) => renewals.renew(one))).flat()
+      const done = new Set(renewed.filter(({ ended }) => ended !== undefined).map(({ name }) => name))
+      const others = values['dry-run'] ? [] : await otherNames(state, parsed.words, chosen)
+      const synced = await syncNames(
+        others.filter((name) => !done.has(name) && meant(name)),
+        { state, reach, wish, all: false },
+      )
+      const statuses = [statusOfRenewals(renewed), ...(synced.length === 0 ? [] : [statusOfAll(synced)])]
+      const status = together(
+        statuses,
+        renewed.some(({ ended }) => ended !== undefined),
+      )
+      if (values.json) {
+        const results = [...renewedJson(renewed), ...syncedJson(synced)]
+        const ok = status === exitCodes.done
+        terminal.result(printJson({ schema: 'acme-oss/1', command: 'renew', ok, results, warnings: [], error: null }))
+      } else {
+        showRenewed(terminal, renewed, values['dry-run'])
+        if (synced.some(({ certificates, error }) => error !== undefined || certificates.length > 0)) {
+          showSynced(terminal, synced)
+        }
+      }
+      return status
+    } finally {
+      renewals.close()
+      reach.connections.close()
+    }
+  },
+})
+
+/** @throws CertError USAGE: nothing of that name is issued by us */
+const chosenOf = (all: readonly Renewable[], asked: readonly string[], state: StateFolder): readonly Renewable[] => {
+  if (asked.length === 0) return all
+  // A long name is shortened on disk.
+  const known = new Map(all.map((one) => [state.path(one.name), one]))
+  return [...new Set(asked)].map((name) => {
+    const one = known.get(state.path(name))
+    if (one !== undefined) return one
+    const names = all.map((other) => other.name)
+    const near = nearest(name, names)
+    throw new CertError('USAGE', `acme-oss does not issue a certificate called ${name}`, {
+      hint:
+        near === undefined
+          ? 'what a client of another name issued is renewed by that client; acme-oss sync deploys what it handed over'
+          : `did you mean ${near}?`,
+    })
+  })
+}
+
+/** What is to be deployed once more: all there is, or what was named. */
+const otherNames = async (
+  state: StateFolder,
+  asked: readonly string[],
+  chosen: readonly Renewable[],
+): Promise<readonly string[]> => {
+  const names = await deploymentNames(state)
+  if (asked.length === 0) return names
+  const meant = new Set(chosen.map(({ name }) => state.path(name)))
+  return names.filter((name) => meant.has(state.path(name)))
+}
+
+/** All that went wrong is a failure where nothing went well. */
+const together = (statuses: readonly number[], anyDone: boolean): number => {
+  if (statuses.every((status) => status === exitCodes.done)) return exitCodes.done
+  const isPartly = anyDone || statuses.includes(exitCodes.partly)
+  return isPartly && !statuses.every((status) => status === exitCodes.failed) ? exitCodes.partly : exitCodes.failed
+}

@@ -7,7 +7,7 @@ import type { StateFolder } from '../state/state-folder.js'
 import type { Parsed } from './command.js'
 import type { Flags } from './flag.js'
 import { issueLayer } from './issue-layer.js'
-import { issueSettings, issuerFlags } from './issuer-flags.js'
+import { issuerFlags, issueSettings } from './issuer-flags.js'
 import type { AskedTarget } from './target-flags.js'
 
 /** One certificate that `renew` looks after. */

@@ -22,7 +22,8 @@ import { certificateJson, errorJson, pendingJson, printJson } from './json.js'
 import { once } from './once.js'
 import { proofFlags } from './proof-flags.js'
 import { hostJson } from './show-proof.js'
-import { chosenNames, namesAtOnce } from './sync.js'
+import { chosenNames } from './sync.js'
+import { namesAtOnce } from './synced.js'
 import { Terminal, wantsColor } from './terminal.js'
 
 export const command = defineCommand({

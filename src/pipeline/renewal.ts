@@ -26,6 +26,8 @@ export interface DecideOptions {
   readonly advise: (version: IssuedVersion & { readonly renewalId: string }) => Promise<Advised>
   /** From 0 to 1. */
   readonly chance: () => number
+  /** Is what the CA says written down? */
+  readonly isKept: boolean
 }
 
 /**
@@ -40,7 +42,8 @@ export const decide = async (wanted: Wanted, options: DecideOptions): Promise<Du
   if (due.due) return due
   if (await isBegun(state, wanted.name)) return { due: true, why: 'an order was begun and is not at its end' }
   const version = record?.current
-  if (record === undefined || version?.renewalId === undefined || !isTimeToAsk(version, now())) return due
+  if (record === undefined || version?.renewalId === undefined || !options.isKept || !isTimeToAsk(version, now()))
+    return due
   const advised = await options.advise({ ...version, renewalId: version.renewalId })
   const advice = newAdvice(version.advice, advised, options.chance, now())
   const known = await keepAdvice(store, version.id, advice, wanted.name, options)
