@@ -1,5 +1,7 @@
 // The CA that misbehaves as it is told does so, and behaves otherwise.
+import { spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { generateKey } from './mint.js'
@@ -54,6 +56,15 @@ t.test('the CSR has to ask for what was ordered', async (t) => {
   t.equal((await client.finalize(order, [name])).body.status, 'valid')
   refused(t, await client.finalize(order, [name]), 403, 'orderNotReady')
   t.equal(ca.certificates.length, 1)
+})
+
+t.test('an order is finalized once', async (t) => {
+  const { ca, client } = await open(t)
+  ca.manners.reuses = true
+  const order = await client.order([name])
+  const both = await Promise.all([client.finalize(order, [name]), client.finalize(order, [name])])
+  t.same(both.map(({ status }) => status).sort(), [200, 403])
+  t.same([ca.orders[0]?.finalized, ca.certificates.length], [1, 1])
 })
 
 t.test('signatures, nonces, URLs and accounts', async (t) => {
@@ -464,13 +475,40 @@ t.test('at the n-th request', async (t) => {
   t.same([(await client.order([name])).answer.status, (await client.order([name])).answer.status], [418, 201])
 })
 
-t.test('a hundred at ten at once', async (t) => {
+t.test('a client is killed at a request, which may be carried out or not', async (t) => {
+  const { ca } = await open(t)
+  for (const [when, orders] of [
+    ['before', 1],
+    ['after', 2],
+  ] as const) {
+    const client = await RawClient.start(ca.directoryUrl)
+    await client.order([name])
+    const url = client.directory['newOrder'] ?? ''
+    const body = await client.signed(url, { identifiers: [{ type: 'dns', value: name }] })
+    const program = `fetch(${JSON.stringify(url)}, ${JSON.stringify({ method: 'POST', body })})`
+    const child = spawn(process.execPath, ['-e', program], { stdio: 'ignore' })
+    ca.onRequest(
+      1,
+      () => {
+        child.kill('SIGKILL')
+        return 'hang'
+      },
+      { kind: 'newOrder', when },
+    )
+    const [, signal] = await once(child, 'exit')
+    t.equal(signal, 'SIGKILL')
+    const { account } = ca.orders.at(-1) ?? {}
+    t.equal(ca.orders.filter((order) => order.account === account).length, orders, when)
+  }
+})
+
+t.test('many at ten at once', async (t) => {
   const { ca, client } = await open(t)
   const issue = async (worker: number): Promise<void> => {
-    for (let i = 0; i < 10; i++) t.equal((await client.issue([`${worker}-${i}.example.com`])).status, 200)
+    for (let i = 0; i < 2; i++) t.equal((await client.issue([`${worker}-${i}.example.com`])).status, 200)
   }
   await Promise.all(Array.from({ length: 10 }, (_, worker) => issue(worker)))
-  t.equal(ca.certificates.length, 100)
-  t.equal(new Set(ca.certificates.map(({ certId }) => certId)).size, 100)
-  t.equal(new Set(ca.certificates.flatMap(({ names }) => names)).size, 100)
+  t.equal(ca.certificates.length, 20)
+  t.equal(new Set(ca.certificates.map(({ certId }) => certId)).size, 20)
+  t.equal(new Set(ca.certificates.flatMap(({ names }) => names)).size, 20)
 })

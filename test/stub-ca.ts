@@ -1,11 +1,12 @@
 // A small CA that misbehaves as it is told. It checks nonces, signatures and URLs of what it is sent, and believes
 // every name at once. For a CA as it should be, there is pebble.ts.
+import type { KeyObject } from 'node:crypto'
 import { text } from 'node:stream/consumers'
 import type { Test } from 'tap'
 import { type Account, Accounts, verified } from './stub-ca/accounts.js'
 import { Authorizations } from './stub-ca/authorizations.js'
 import { Certificates, type IssuedCertificate } from './stub-ca/certificates.js'
-import { decode, isJws, type Jws, type Protected } from './stub-ca/jws.js'
+import { decode, isJws, type Jws, type Protected, publicKey } from './stub-ca/jws.js'
 import { endAfter, type Incoming, kill, Listener, type Outgoing, type Speaks } from './stub-ca/listener.js'
 import { goodManners, type Manners } from './stub-ca/manners.js'
 import { type Order, Orders } from './stub-ca/orders.js'
@@ -254,16 +255,16 @@ class Stub implements StubCa {
     if (header.url !== url) return problem(401, 'unauthorized', `signed for ${header.url}, sent to ${url}`)
     const isByKey = kind === 'newAccount' || (kind === 'revokeCert' && header.jwk !== undefined)
     const account = isByKey ? undefined : this.#accounts.byUrl(header.kid ?? '')
-    const jwk = isByKey ? header.jwk : account?.jwk
-    if (jwk === undefined)
-      return header.kid === undefined
-        ? problem(400, 'malformed', `${kind} is to be signed by ${isByKey ? 'a key' : 'an account'}`)
-        : problem(400, 'accountDoesNotExist', `no account ${header.kid}`)
-    const trouble = verified(jws, header, jwk)
+    if (isByKey ? header.jwk === undefined : header.kid === undefined)
+      return problem(400, 'malformed', `${kind} is to be signed by ${isByKey ? 'a key' : 'an account'}`)
+    if (!isByKey && account === undefined) return problem(400, 'accountDoesNotExist', `no account ${header.kid}`)
+    const key = account?.key ?? publicKey(header.jwk ?? {})
+    if (key === undefined) return problem(400, 'badPublicKey', 'the key is none')
+    const trouble = verified(jws, header, key)
     if (trouble !== undefined) return trouble
     const payload = (decode(jws.payload) || {}) as Readonly<Record<string, unknown>>
-    if (kind === 'newAccount') return this.#accounts.register(header, payload)
-    if (kind === 'revokeCert' && account === undefined) return this.#revoke(payload, undefined, jwk)
+    if (kind === 'newAccount') return this.#accounts.register(key, header, payload)
+    if (kind === 'revokeCert' && account === undefined) return this.#revoke(payload, undefined, key)
     if (account === undefined || account.status !== 'valid')
       return problem(403, 'unauthorized', `the account is ${account?.status}`)
     return (await this.#answer(kind, rest, { jws, payload, account, url })) ?? nothingAt(url)
@@ -336,13 +337,13 @@ class Stub implements StubCa {
   }
 
   /** RFC 8555, 7.6: by the account that it was issued to, or by its own key. */
-  #revoke(payload: Asked['payload'], account: Account | undefined, jwk: Protected['jwk']): CaReply {
+  #revoke(payload: Asked['payload'], account: Account | undefined, key: KeyObject | undefined): CaReply {
     const certificate = this.#certificates.byDer(String(payload['certificate']))
     if (certificate === undefined) return problem(404, 'malformed', 'there is no such certificate')
     const reason = payload['reason'] ?? 0
     if (![0, 1, 3, 4, 5].includes(Number(reason))) return problem(400, 'badRevocationReason', `not for ${reason}`)
     const mayDoIt =
-      account?.id === certificate.account || (jwk !== undefined && this.#certificates.isKeyOf(certificate, jwk))
+      account?.id === certificate.account || (key !== undefined && this.#certificates.isKeyOf(certificate, key))
     if (!mayDoIt) return notYours
     if (certificate.revoked !== undefined) return problem(400, 'alreadyRevoked', 'it is revoked already')
     certificate.revoked = Number(reason)

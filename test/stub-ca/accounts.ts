@@ -1,5 +1,5 @@
 // The accounts of the stub (RFC 8555, 7.3).
-import type { JsonWebKey } from 'node:crypto'
+import type { JsonWebKey, KeyObject } from 'node:crypto'
 import {
   algorithms,
   decode,
@@ -29,7 +29,8 @@ interface Kept extends Account {
   contact: readonly string[]
   status: Account['status']
   thumbprint: string
-  jwk: JsonWebKey
+  /** Kept, since making one of a JWK costs more than to check what it signed. */
+  key: KeyObject
 }
 
 type Payload = Readonly<Record<string, unknown>>
@@ -54,8 +55,7 @@ export class Accounts {
     return account?.status === 'forgotten' ? undefined : account
   }
 
-  register({ jwk, url }: Protected, payload: Payload): CaReply {
-    if (jwk === undefined) return problem(400, 'malformed', 'no key')
+  register(key: KeyObject, { jwk = {}, url }: Protected, payload: Payload): CaReply {
     const known = this.#byKey(jwk)
     if (known?.status === 'deactivated') return problem(403, 'unauthorized', 'the account is deactivated')
     if (known !== undefined) return this.reply(known)
@@ -70,7 +70,7 @@ export class Accounts {
       status: 'valid',
       external,
       thumbprint: thumbprint(jwk),
-      jwk,
+      key,
     }
     this.all.push(account)
     return { ...this.reply(account), status: 201 }
@@ -88,8 +88,9 @@ export class Accounts {
     if (!isJws(inner)) return problem(400, 'malformed', 'there is no JWS within')
     const { jwk, alg, url: signedFor, nonce } = decode(inner.protected) as Protected
     const { account: named, oldKey } = (decode(inner.payload) || {}) as { account?: string; oldKey?: JsonWebKey }
-    if (jwk === undefined || publicKey(jwk) === undefined) return problem(400, 'badPublicKey', 'the new key is none')
-    if (!isSignedBy(inner, alg, jwk)) return problem(400, 'malformed', 'the new key has not signed')
+    const key = jwk && publicKey(jwk)
+    if (jwk === undefined || key === undefined) return problem(400, 'badPublicKey', 'the new key is none')
+    if (!isSignedBy(inner, alg, key)) return problem(400, 'malformed', 'the new key has not signed')
     if (signedFor !== url || nonce !== undefined) return problem(400, 'malformed', 'the inner header is wrong')
     if (this.byUrl(named ?? '') !== account) return problem(400, 'malformed', 'it is about another account')
     if (oldKey === undefined || thumbprint(oldKey) !== account.thumbprint)
@@ -99,7 +100,7 @@ export class Accounts {
       const conflict = problem(409, 'malformed', 'an account has that key already')
       return { ...conflict, headers: { ...conflict.headers, location: this.#url('account', holder.id) } }
     }
-    account.jwk = jwk
+    account.key = key
     account.thumbprint = thumbprint(jwk)
     return this.reply(account)
   }
@@ -134,12 +135,11 @@ export class Accounts {
   }
 }
 
-/** What is wrong with what was signed and by whom; the account where there is none. */
-export const verified = (jws: Jws, header: Protected, jwk: JsonWebKey): CaReply | undefined => {
+/** What is wrong with a signature. */
+export const verified = (jws: Jws, header: Protected, key: KeyObject): CaReply | undefined => {
   if (!algorithms.includes(header.alg ?? ''))
     return problem(400, 'badSignatureAlgorithm', `${header.alg} is not known here`, { algorithms })
-  if (publicKey(jwk) === undefined) return problem(400, 'badPublicKey', 'the key is none')
-  return isSignedBy(jws, header.alg, jwk) ? undefined : problem(400, 'malformed', 'the signature is wrong')
+  return isSignedBy(jws, header.alg, key) ? undefined : problem(400, 'malformed', 'the signature is wrong')
 }
 
 const contactOf = (payload: Payload): readonly string[] | undefined =>

@@ -1,6 +1,6 @@
 // What the stub issues, and the chains that it stands on.
 import 'reflect-metadata'
-import { createPublicKey, type JsonWebKey, randomBytes, webcrypto } from 'node:crypto'
+import { createPublicKey, type KeyObject, randomBytes, webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
 import * as x509 from '@peculiar/x509'
 import { type Authority, crossSign, generateKey, mintAuthority } from '../mint.js'
@@ -138,9 +138,9 @@ export class Certificates {
     return `${pem}${(await crossed).pem}`
   }
 
-  /** Is it signed with the key of the certificate itself? */
-  isKeyOf({ der }: IssuedCertificate, jwk: JsonWebKey): boolean {
-    const spki = createPublicKey({ key: jwk, format: 'jwk' }).export({ type: 'spki', format: 'der' })
+  /** Is it the key of the certificate itself? */
+  isKeyOf({ der }: IssuedCertificate, key: KeyObject): boolean {
+    const spki = key.export({ type: 'spki', format: 'der' })
     return spki.equals(Buffer.from(new x509.X509Certificate(der).publicKey.rawData))
   }
 

@@ -41,9 +41,9 @@ export const publicKey = (jwk: JsonWebKey): KeyObject | undefined => {
   }
 }
 
-export const isSignedBy = (jws: Jws, alg: string | undefined, jwk: JsonWebKey): boolean => {
-  const [how, key] = [hashes[alg ?? ''], publicKey(jwk)]
-  if (how === undefined || key?.asymmetricKeyType !== how.type) return false
+export const isSignedBy = (jws: Jws, alg: string | undefined, key: KeyObject): boolean => {
+  const how = hashes[alg ?? '']
+  if (how === undefined || key.asymmetricKeyType !== how.type) return false
   const signed = Buffer.from(`${jws.protected}.${jws.payload}`)
   return verify(how.hash, signed, { key, dsaEncoding: 'ieee-p1363' }, Buffer.from(jws.signature, 'base64url'))
 }

@@ -28,6 +28,8 @@ interface Kept extends Order {
   finalized: number
   certificate: IssuedCertificate | undefined
   looks: number
+  /** The certificate is being made: no look finds the order done. */
+  isIssuing: boolean
   error: object | undefined
 }
 
@@ -72,6 +74,7 @@ export class Orders {
       finalized: 0,
       certificate: undefined,
       looks: 0,
+      isIssuing: false,
       error: undefined,
     }
     this.all.push(order)
@@ -81,7 +84,7 @@ export class Orders {
   look(order: Kept): CaReply {
     for (const one of order.authorizations) this.#authorizations.look(one)
     if (order.status === 'processing') {
-      if (++order.looks >= this.#manners.processingLooks) this.#conclude(order)
+      if (!order.isIssuing && ++order.looks >= this.#manners.processingLooks) this.#conclude(order)
     } else {
       this.#settle(order)
     }
@@ -89,17 +92,18 @@ export class Orders {
   }
 
   async finalize(order: Kept, csr: string): Promise<CaReply> {
+    const request = await readSigningRequest(csr)
+    // From the question to the new state nothing is awaited, or one order could be finalized twice.
     this.#settle(order)
     if (order.status !== 'ready') return problem(403, 'orderNotReady', `the order is ${order.status}`)
-    const request = await readSigningRequest(csr)
     if (request === undefined) return problem(400, 'badCSR', 'it is none, or not signed by its own key')
     const asked = request.names.map((name) => name.toLowerCase()).sort()
     if (asked.join() !== [...order.names].sort().join())
       return problem(400, 'badCSR', `it asks for ${asked.join(', ')}, the order for ${order.names.join(', ')}`)
-    // Nothing is awaited between the question and this, or one order could be finalized twice.
     order.status = 'processing'
     order.looks = 0
     order.finalized++
+    order.isIssuing = true
     const { outcome, issues } = this.#manners
     if (outcome === 'valid' && issues !== 'nonsense')
       order.certificate = await this.#certificates.issue(request, {
@@ -108,6 +112,7 @@ export class Orders {
         profile: order.profile,
         replaces: order.replaces,
       })
+    order.isIssuing = false
     if (this.#manners.processingLooks <= 0) this.#conclude(order)
     return withRetryAfter(
       this.reply(order),

@@ -1,5 +1,5 @@
 // ACME by hand, and nothing of it from src/: what the tests of the stub speak to it with.
-import { createHmac, createPublicKey, type KeyObject, sign, webcrypto } from 'node:crypto'
+import { createHmac, createPublicKey, KeyObject, sign, webcrypto } from 'node:crypto'
 import { isIP } from 'node:net'
 import * as x509 from '@peculiar/x509'
 import { generateKey } from '../mint.js'
@@ -50,10 +50,7 @@ export const signingRequest = async (names: readonly string[]): Promise<string> 
 }
 
 /** The private key of every certificate. */
-export const certificateKey = async (): Promise<KeyObject> => {
-  const { KeyObject: Key } = await import('node:crypto')
-  return Key.from((await keyPair).privateKey)
-}
+export const certificateKey = async (): Promise<KeyObject> => KeyObject.from((await keyPair).privateKey)
 
 /** A JWS on its own, such as goes into another one. */
 export const jws = (header: object, payload: object | '', key: KeyObject): object => {
@@ -84,6 +81,18 @@ export class RawClient {
   }
 
   async post(url: string, payload: object | '' = '', how: Signing = {}): Promise<Answer> {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/jose+json' },
+      body: await this.signed(url, payload, how),
+    })
+    const nonce = response.headers.get('replay-nonce')
+    if (nonce !== null) this.#nonces.push(nonce)
+    return toAnswer(response)
+  }
+
+  /** What `post` sends. */
+  async signed(url: string, payload: object | '', how: Signing = {}): Promise<string> {
     const key = how.key ?? this.key
     const header = {
       alg: how.alg ?? 'ES256',
@@ -91,14 +100,7 @@ export class RawClient {
       url: how.url ?? url,
       ...(how.byKey ? { jwk: jwkOf(key) } : { kid: this.kid }),
     }
-    const response = await fetch(url, {
-      method: 'POST',
-      headers: { 'content-type': 'application/jose+json' },
-      body: JSON.stringify(jws(header, payload, key)),
-    })
-    const nonce = response.headers.get('replay-nonce')
-    if (nonce !== null) this.#nonces.push(nonce)
-    return toAnswer(response)
+    return JSON.stringify(jws(header, payload, key))
   }
 
   async nonce(): Promise<string> {
