@@ -319,13 +319,15 @@ t.test('other chains', async (t) => {
 
 t.test('orders that take their time, or come to nothing', async (t) => {
   const { ca, client } = await open(t)
+  ca.manners.pendingLooks = 2
   ca.manners.processingLooks = 2
   ca.manners.retryAfter = { order: 3, finalize: new Date(0) }
   const order = await client.order([name])
   t.equal(order.answer.headers.get('retry-after'), '3')
   await client.prove(order)
   const look = async (): Promise<string> => (await client.post(order.url)).body.status
-  t.equal(await look(), 'ready')
+  t.same([await look(), await look(), await look()], ['pending', 'pending', 'ready'])
+  ca.manners.pendingLooks = 0
   const finalized = await client.finalize(order, [name])
   t.same([finalized.body.status, finalized.headers.get('retry-after')], ['processing', new Date(0).toUTCString()])
   t.notOk('certificate' in finalized.body)
