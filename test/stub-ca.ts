@@ -1,36 +1,20 @@
 // A small CA that misbehaves as it is told. It checks nonces, signatures and URLs of what it is sent, and believes
 // every name at once. For a CA as it should be, there is pebble.ts.
-import 'reflect-metadata'
-import { createPublicKey, type JsonWebKey, verify, webcrypto } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
-import { createSecureServer, type Http2ServerRequest, type ServerHttp2Session } from 'node:http2'
-import { createServer as createHttpsServer } from 'node:https'
-import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
+import type { KeyObject } from 'node:crypto'
 import { text } from 'node:stream/consumers'
-import * as x509 from '@peculiar/x509'
 import type { Test } from 'tap'
-import { type Authority, keyPem, mintAuthority, mintLeaf } from './mint.js'
+import { type Account, Accounts, verified } from './stub-ca/accounts.js'
+import { Authorizations } from './stub-ca/authorizations.js'
+import { Certificates, type IssuedCertificate } from './stub-ca/certificates.js'
+import { decode, isJws, type Jws, type Protected, publicKey } from './stub-ca/jws.js'
+import { endAfter, type Incoming, kill, Listener, type Outgoing, type Speaks } from './stub-ca/listener.js'
+import { goodManners, type Manners } from './stub-ca/manners.js'
+import { type Order, Orders } from './stub-ca/orders.js'
+import { renewalInfo } from './stub-ca/renewal-info.js'
+import { type CaFault, type CaReply, type Kind, kinds, problem } from './stub-ca/reply.js'
 
-export type Kind =
-  | 'directory'
-  | 'newNonce'
-  | 'newAccount'
-  | 'newOrder'
-  | 'authorization'
-  | 'challenge'
-  | 'order'
-  | 'finalize'
-  | 'certificate'
-
-export interface CaReply {
-  readonly status: number
-  readonly headers?: Readonly<Record<string, string>>
-  /** An object is sent as JSON. */
-  readonly body?: string | object
-}
-
-/** Instead of what was asked for: an answer, the end of the connection before or after it was done, or nothing ever. */
-export type CaFault = CaReply | 'kill' | 'kill-after' | 'hang'
+export type { CaFault, CaReply, Kind } from './stub-ca/reply.js'
+export { problem } from './stub-ca/reply.js'
 
 export interface CaRequest {
   readonly kind: Kind | 'unknown'
@@ -44,32 +28,14 @@ export interface CaRequest {
   readonly payload: unknown
 }
 
-interface Order {
-  readonly id: number
-  readonly identifiers: readonly { readonly type: string; readonly value: string }[]
-  readonly proven: Set<number>
-  status: string
-  looks: number
-  certificate: string
-}
+/** What it returns befalls the request: nothing, and it takes its course. */
+export type RequestHook = (request: CaRequest) => CaFault | undefined | Promise<CaFault | undefined>
 
-/** What can be changed while it runs. */
-export interface Manners {
-  /** The challenges of every authorization. */
-  offers: readonly string[]
-  /** How many looks at an order find it pending although every name is proven; and processing, after finalizing. */
-  pendingLooks: number
-  processingLooks: number
-  /** Orders are ready at once. */
-  reuses: boolean
-  /** Answers of these kinds bring no nonce. */
-  withoutNonce: ReadonlySet<Kind>
-  /** What the certificate is made from. */
-  issues: 'what was asked for' | 'without the last name' | 'for another key' | 'an expired one' | 'nonsense'
-  /** After an answer of this kind the connection ends: with a GOAWAY where HTTP/2 is spoken, or without a word. */
-  endsAfter: { readonly kind: Kind; readonly how: 'goaway' | 'silently' } | undefined
-  /** Has the last word on every answer. */
-  amend: (reply: CaReply, kind: Kind) => CaReply
+export interface HookOptions {
+  /** Only these are counted. */
+  readonly kind?: Kind
+  /** Before the request is carried out, which is the default, or when it was and before it is answered. */
+  readonly when?: 'before' | 'after'
 }
 
 export interface StubCa {
@@ -80,89 +46,89 @@ export interface StubCa {
   readonly requests: readonly CaRequest[]
   readonly connections: number
   readonly manners: Manners
+  /** All that there ever was of these, as it stands now. */
+  readonly accounts: readonly Account[]
+  readonly orders: readonly Order[]
+  readonly certificates: readonly IssuedCertificate[]
   count(kind: Kind | 'unknown'): number
   /** The next `times` requests of that kind meet the fault. */
   fail(kind: Kind, fault: CaFault, times?: number): void
+  /** Calls the hook at the n-th request from now on, counted from 1. */
+  onRequest(n: number, hook: RequestHook, options?: HookOptions): void
+  /** Makes an order invalid, whatever it was. */
+  endOrder(id: number, error?: CaReply): void
   /** Every URL but the directory's changes; the old ones are gone. */
   move(): void
   /** Forgets every account. */
   forget(): void
+  /** Forgets every order: there is nothing at their URLs any more. */
+  forgetOrders(): void
 }
-
-type Speaks = 'http' | 'https' | 'h2'
-
-interface Jws {
-  readonly protected: string
-  readonly payload: string
-  readonly signature: string
-}
-
-interface Protected {
-  readonly alg: string
-  readonly nonce?: string
-  readonly url: string
-  readonly kid?: string
-  readonly jwk?: JsonWebKey
-}
-
-const day = 86_400_000
-const urn = 'urn:ietf:params:acme:error:'
-
-export const problem = (status: number, type: string, detail: string, more: object = {}): CaReply => ({
-  status,
-  headers: { 'content-type': 'application/problem+json' },
-  body: { type: `${urn}${type}`, detail, status, ...more },
-})
 
 export const startStubCa = async (t: Test, speaks: Speaks = 'http'): Promise<StubCa> => {
-  const authority = await mintAuthority({ name: 'Stub CA' })
-  const ca = new Stub(authority)
-  const server = await ca.listen(speaks)
-  t.teardown(
-    () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve())
-        ca.hangUp()
-      }),
-  )
+  const listener = new Listener()
+  const manners = goodManners()
+  const ca = new Stub(listener, manners, await Certificates.open(manners))
+  await listener.listen(speaks, (request, response) => ca.handle(request, response))
+  t.teardown(() => listener.close())
   return ca
+}
+
+interface Waiting extends HookOptions {
+  readonly hook: RequestHook
+  left: number
 }
 
 class Stub implements StubCa {
   readonly requests: CaRequest[] = []
-  readonly manners: Manners = {
-    offers: ['http-01', 'dns-01', 'tls-alpn-01'],
-    pendingLooks: 0,
-    processingLooks: 0,
-    reuses: false,
-    withoutNonce: new Set(),
-    issues: 'what was asked for',
-    endsAfter: undefined,
-    amend: (reply) => reply,
-  }
-  connections = 0
-  caPem = ''
-  #origin = ''
-  #generation = 0
-  readonly #authority: Authority
+  readonly manners: Manners
+  readonly #listener: Listener
   readonly #faults: { readonly kind: Kind; readonly fault: CaFault }[] = []
+  readonly #hooks: Waiting[] = []
   readonly #nonces = new Set<string>()
-  readonly #accounts = new Map<string, JsonWebKey>()
-  readonly #orders: Order[] = []
-  readonly #sockets = new Map<Socket, number>()
-  readonly #sessions = new Set<ServerHttp2Session>()
+  readonly #accounts: Accounts
+  readonly #authorizations: Authorizations
+  readonly #orders: Orders
+  readonly #certificates: Certificates
+  #generation = 0
   #made = 0
 
-  constructor(authority: Authority) {
-    this.#authority = authority
+  constructor(listener: Listener, manners: Manners, certificates: Certificates) {
+    this.#listener = listener
+    this.manners = manners
+    this.#certificates = certificates
+    const url = this.#url.bind(this)
+    this.#accounts = new Accounts(manners, url)
+    this.#authorizations = new Authorizations(manners, url)
+    this.#orders = new Orders(manners, url, this.#authorizations, certificates)
   }
 
   get directoryUrl(): string {
-    return `${this.#origin}/dir`
+    return `${this.#listener.origin}/dir`
   }
 
   get port(): number {
-    return Number(new URL(this.#origin).port)
+    return Number(new URL(this.#listener.origin).port)
+  }
+
+  get caPem(): string {
+    return this.#listener.caPem
+  }
+
+  get connections(): number {
+    return this.#listener.connections
+  }
+
+  get accounts(): readonly Account[] {
+    return this.#accounts.all
+  }
+
+  get orders(): readonly Order[] {
+    return this.#orders.all
+  }
+
+  get certificates(): readonly IssuedCertificate[] {
+    return this.#certificates.all
   }
 
   count(kind: Kind | 'unknown'): number {
@@ -173,73 +139,63 @@ class Stub implements StubCa {
     for (let i = 0; i < times; i++) this.#faults.push({ kind, fault })
   }
 
+  onRequest(n: number, hook: RequestHook, options: HookOptions = {}): void {
+    this.#hooks.push({ ...options, hook, left: n })
+  }
+
+  endOrder(id: number, error?: CaReply): void {
+    const order = this.#orders.find(id)
+    if (order === undefined) throw new Error(`there is no order ${id}`)
+    this.#orders.end(order, error)
+  }
+
   move(): void {
     this.#generation++
   }
 
   forget(): void {
-    this.#accounts.clear()
+    this.#accounts.forget()
   }
 
-  async listen(speaks: Speaks): Promise<NetServer> {
-    const server = speaks === 'http' ? createServer() : await this.#secureServer(speaks)
-    server.on('connection', (socket: Socket) => {
-      this.#sockets.set(socket, ++this.connections)
-      socket.on('error', () => undefined)
-      socket.once('close', () => this.#sockets.delete(socket))
-    })
-    server.on('session', (session: ServerHttp2Session) => {
-      this.#sessions.add(session)
-      session.on('error', () => undefined)
-      session.once('close', () => this.#sessions.delete(session))
-    })
-    server.on('request', (request: Incoming, response: Outgoing) => {
-      this.#handle(request, response).catch((error: unknown) => {
-        response.writeHead(500, { 'content-type': 'text/plain' })
-        response.end(`the stub itself failed: ${String(error)}`)
-      })
-    })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const { port } = server.address() as AddressInfo
-    this.#origin = speaks === 'http' ? `http://127.0.0.1:${port}` : `https://localhost:${port}`
-    return server
+  forgetOrders(): void {
+    for (const order of this.#orders.all) order.status = 'forgotten'
   }
 
-  hangUp(): void {
-    for (const session of this.#sessions) session.destroy()
-    for (const socket of this.#sockets.keys()) socket.destroy()
-  }
-
-  async #secureServer(speaks: 'https' | 'h2'): Promise<Server> {
-    const trusted = await mintAuthority({ name: 'Trusted for one test only' })
-    const { pem: cert, key } = await mintLeaf({ issuer: trusted, names: ['localhost', '127.0.0.1'] })
-    this.caPem = trusted.pem
-    const options = { cert, key: keyPem(key, 'pkcs8') }
-    // Both are listened to in the same way; the types of Node share no ancestor that says so.
-    return (speaks === 'h2' ? createSecureServer(options) : createHttpsServer(options)) as unknown as Server
-  }
-
-  async #handle(request: Incoming, response: Outgoing): Promise<void> {
-    const url = `${this.#origin}${request.url}`
-    const jws = request.method === 'POST' ? (JSON.parse(await text(request)) as Jws) : undefined
+  async handle(request: Incoming, response: Outgoing): Promise<void> {
+    const body: unknown = request.method === 'POST' ? parse(await text(request)) : undefined
+    const jws = isJws(body) ? body : undefined
     const [kind, rest] = this.#route(request.url ?? '')
-    this.requests.push({
+    const seen: CaRequest = {
       kind,
       method: request.method ?? '',
       path: request.url ?? '',
       time: performance.now(),
-      connection: this.#sockets.get(rawSocket(request)) ?? this.connections,
+      connection: this.#listener.connectionOf(request),
       payload: jws === undefined ? undefined : decode(jws.payload),
-    })
+    }
+    this.requests.push(seen)
+    const hooks = this.#due(kind)
     const at = this.#faults.findIndex((one) => one.kind === kind)
-    const fault = at < 0 ? undefined : this.#faults.splice(at, 1)[0]?.fault
+    const queued = at < 0 ? undefined : this.#faults.splice(at, 1)[0]?.fault
+    const fault = (await call(hooks, 'before', seen)) ?? queued
     if (fault === 'hang') return
     if (fault === 'kill') return kill(request)
-    // A nonce is used up whatever becomes of the request, as it is with a real CA.
-    const trouble = jws && this.#verify(jws, url)
-    const reply = typeof fault === 'object' ? fault : (trouble ?? (await this.#answer(kind, rest, jws, url)))
-    if (fault === 'kill-after') return kill(request)
-    this.#send(request, response, kind === 'unknown' ? reply : this.manners.amend(reply, kind), kind)
+    const reply = await this.#carryOut(request, kind, rest, jws, typeof fault === 'object' ? fault : undefined)
+    const last = (await call(hooks, 'after', seen)) ?? (fault === 'kill-after' ? fault : reply)
+    if (last === 'hang') return
+    if (typeof last === 'string') return kill(request)
+    this.#send(request, response, kind === 'unknown' ? last : this.manners.amend(last, kind), kind)
+  }
+
+  /** Those that have waited long enough. */
+  #due(kind: Kind | 'unknown'): readonly Waiting[] {
+    const due: Waiting[] = []
+    for (const one of [...this.#hooks]) {
+      if ((one.kind !== undefined && one.kind !== kind) || --one.left > 0) continue
+      this.#hooks.splice(this.#hooks.indexOf(one), 1)
+      due.push(one)
+    }
+    return due
   }
 
   #send(request: Incoming, response: Outgoing, { status, headers = {}, body = '' }: CaReply, kind: string): void {
@@ -254,8 +210,7 @@ class Stub implements StubCa {
     const ends = this.manners.endsAfter
     if (ends?.kind === kind) {
       this.manners.endsAfter = undefined
-      const session = sessionOf(request)
-      response.once('finish', () => end(request, session, ends.how))
+      endAfter(request, response, ends.how)
     }
     response.end(request.method === 'HEAD' ? undefined : typeof body === 'object' ? JSON.stringify(body) : body)
   }
@@ -266,201 +221,161 @@ class Stub implements StubCa {
     return nonce
   }
 
-  #route(path: string): [Kind | 'unknown', readonly number[]] {
+  #route(path: string): [Kind | 'unknown', readonly string[]] {
     if (path === '/dir') return ['directory', []]
-    const match = /^\/(\d+)\/([A-Za-z]+)((?:\/\d+)*)$/.exec(path)
-    if (match === null || Number(match[1]) !== this.#generation) return ['unknown', []]
-    const rest = (match[3] ?? '').split('/').filter(Boolean).map(Number)
-    return [match[2] as Kind, rest]
+    const match = /^\/(\d+)\/([A-Za-z]+)((?:\/[^/]+)*)$/.exec(path)
+    const kind = kinds.find((one) => one === match?.[2])
+    if (kind === undefined || Number(match?.[1]) !== this.#generation) return ['unknown', []]
+    return [kind, (match?.[3] ?? '').split('/').filter(Boolean)]
   }
 
-  #url(kind: Kind, ...rest: readonly number[]): string {
-    return [this.#origin, this.#generation, kind, ...rest].join('/')
+  #url(kind: Kind, ...rest: readonly (string | number)[]): string {
+    return [this.#listener.origin, this.#generation, kind, ...rest].join('/')
   }
 
-  #verify(jws: Jws, url: string): CaReply | undefined {
-    const header = decode(jws.protected) as Protected
-    if (!this.#nonces.delete(header.nonce ?? '')) return problem(400, 'badNonce', `unacceptable nonce ${header.nonce}`)
+  /** A nonce is used up whatever becomes of the request, as it is with a real CA. */
+  async #carryOut(
+    request: Incoming,
+    kind: Kind | 'unknown',
+    rest: readonly string[],
+    jws: Jws | undefined,
+    instead: CaReply | undefined,
+  ): Promise<CaFault> {
+    const url = `${this.#listener.origin}${request.url}`
+    const header = (jws === undefined ? {} : decode(jws.protected)) as Protected
+    const isFresh = jws === undefined || this.#nonces.delete(header.nonce ?? '')
+    if (instead !== undefined) return instead
+    if (kind === 'directory') return this.#directory()
+    if (kind === 'newNonce') return { status: request.method === 'HEAD' ? 200 : 204 }
+    if (kind === 'renewalInfo') return renewalInfo(rest.join('/'), this.#certificates, this.manners)
+    if (kind === 'unknown') return nothingAt(url)
+    if (request.method !== 'POST') return problem(405, 'malformed', `${kind} is to be posted to`)
+    if (jws === undefined) return problem(400, 'malformed', 'the request is no JWS')
+    if (!isFresh) return problem(400, 'badNonce', `unacceptable nonce ${header.nonce}`)
     if (header.url !== url) return problem(401, 'unauthorized', `signed for ${header.url}, sent to ${url}`)
-    const jwk = header.jwk ?? this.#accounts.get(header.kid ?? '')
-    if (jwk === undefined) return problem(400, 'accountDoesNotExist', `no account ${header.kid}`)
-    const signed = verify(
-      'sha256',
-      Buffer.from(`${jws.protected}.${jws.payload}`),
-      { key: createPublicKey({ key: jwk, format: 'jwk' }), dsaEncoding: 'ieee-p1363' },
-      Buffer.from(jws.signature, 'base64url'),
-    )
-    return signed && header.alg === 'ES256' ? undefined : problem(400, 'malformed', 'the signature is wrong')
+    const isByKey = kind === 'newAccount' || (kind === 'revokeCert' && header.jwk !== undefined)
+    const account = isByKey ? undefined : this.#accounts.byUrl(header.kid ?? '')
+    if (isByKey ? header.jwk === undefined : header.kid === undefined)
+      return problem(400, 'malformed', `${kind} is to be signed by ${isByKey ? 'a key' : 'an account'}`)
+    if (!isByKey && account === undefined) return problem(400, 'accountDoesNotExist', `no account ${header.kid}`)
+    const key = account?.key ?? publicKey(header.jwk ?? {})
+    if (key === undefined) return problem(400, 'badPublicKey', 'the key is none')
+    const trouble = verified(jws, header, key)
+    if (trouble !== undefined) return trouble
+    const payload = (decode(jws.payload) || {}) as Readonly<Record<string, unknown>>
+    if (kind === 'newAccount') return this.#accounts.register(key, header, payload)
+    if (kind === 'revokeCert' && account === undefined) return this.#revoke(payload, undefined, key)
+    if (account === undefined || account.status !== 'valid')
+      return problem(403, 'unauthorized', `the account is ${account?.status}`)
+    return (await this.#answer(kind, rest, { jws, payload, account, url })) ?? nothingAt(url)
   }
 
-  async #answer(kind: Kind | 'unknown', rest: readonly number[], jws: Jws | undefined, url: string): Promise<CaReply> {
-    const payload = jws === undefined ? undefined : (decode(jws.payload) as Readonly<Record<string, unknown>>)
-    const order = this.#orders[rest[0] ?? -1]
+  #directory(): CaReply {
+    const { profiles, terms, externalAccounts, renewalInfo: ari } = this.manners
+    const there = ['newNonce', 'newAccount', 'newOrder', 'revokeCert', 'keyChange'] as const
+    const told = Object.entries(profiles).map(([name, { description = name }]) => [name, description])
+    const meta = {
+      ...(terms !== undefined && { termsOfService: terms }),
+      ...(externalAccounts !== undefined && { externalAccountRequired: true }),
+      ...(told.length > 0 && { profiles: Object.fromEntries(told) }),
+    }
+    const urls = [...there, ...(ari === 'absent' ? [] : (['renewalInfo'] as const))]
+    return {
+      status: 200,
+      body: {
+        ...Object.fromEntries(urls.map((name) => [name, this.#url(name)])),
+        ...(Object.keys(meta).length > 0 && { meta }),
+      },
+    }
+  }
+
+  /** Undefined where there is nothing. */
+  async #answer(
+    kind: Kind,
+    rest: readonly string[],
+    { jws, payload, account, url }: Asked,
+  ): Promise<CaReply | undefined> {
+    const [id, second] = [Number(rest[0]), Number(rest[1] ?? 0)]
     switch (kind) {
-      case 'directory':
-        return {
-          status: 200,
-          body: Object.fromEntries(
-            (['newNonce', 'newAccount', 'newOrder'] as const).map((name) => [name, this.#url(name)]),
-          ),
-        }
-      case 'newNonce':
-        return { status: 200 }
-      case 'newAccount':
-        return this.#register(decode(jws?.protected ?? '') as Protected)
+      case 'account':
+        if (id !== account.id) return notYours
+        return this.#accounts.update(account, payload)
+      case 'keyChange':
+        return this.#accounts.changeKey(account, payload, url)
       case 'newOrder':
-        return this.#place(payload?.['identifiers'] as Order['identifiers'])
+        return this.#orders.place(account.id, payload)
+      case 'revokeCert':
+        return this.#revoke(payload, account, undefined)
       case 'authorization':
-      case 'challenge':
-        if (order === undefined) break
-        if (kind === 'challenge') order.proven.add(rest[1] ?? 0)
-        return kind === 'challenge' ? this.#challenge(order, rest) : this.#authorization(order, rest[1] ?? 0)
-      case 'order':
-        if (order !== undefined) return this.#look(order)
-        break
-      case 'finalize':
-        if (order !== undefined) return await this.#finalize(order, String(payload?.['csr']))
-        break
-      case 'certificate':
-        if (order === undefined) break
-        return {
-          status: 200,
-          headers: { 'content-type': 'application/pem-certificate-chain' },
-          body: order.certificate,
+      case 'challenge': {
+        const authorization = this.#authorizations.all[id]
+        if (authorization === undefined) return undefined
+        if (authorization.account !== account.id) return notYours
+        if (kind === 'challenge') {
+          if (authorization.offers[second] === undefined) return undefined
+          if (jws.payload !== '') return this.#authorizations.answer(authorization, second)
+          this.#authorizations.look(authorization)
+          return this.#authorizations.challenge(authorization, second)
         }
-    }
-    return problem(404, 'malformed', `there is nothing at ${url}`)
-  }
-
-  #register({ jwk }: Protected): CaReply {
-    if (jwk === undefined) return problem(400, 'malformed', 'no key')
-    const known = [...this.#accounts].find(([, one]) => one.x === jwk.x)?.[0]
-    const location = known ?? this.#url('newAccount', ++this.#made)
-    this.#accounts.set(location, jwk)
-    return { status: known === undefined ? 201 : 200, headers: { location }, body: { status: 'valid' } }
-  }
-
-  #place(identifiers: Order['identifiers']): CaReply {
-    const order: Order = {
-      id: this.#orders.length,
-      identifiers,
-      proven: new Set(),
-      status: this.manners.reuses ? 'ready' : 'pending',
-      looks: 0,
-      certificate: '',
-    }
-    this.#orders.push(order)
-    return { ...this.#orderReply(order), status: 201 }
-  }
-
-  #orderReply(order: Order): CaReply {
-    return {
-      status: 200,
-      headers: { location: this.#url('order', order.id) },
-      body: {
-        status: order.status,
-        identifiers: order.identifiers,
-        authorizations: order.identifiers.map((_, i) => this.#url('authorization', order.id, i)),
-        finalize: this.#url('finalize', order.id),
-        ...(order.status === 'valid' && { certificate: this.#url('certificate', order.id) }),
-      },
+        if (payload['status'] === 'deactivated') authorization.status = 'deactivated'
+        this.#authorizations.look(authorization)
+        return this.#authorizations.reply(authorization)
+      }
+      case 'order':
+      case 'finalize':
+      case 'certificate': {
+        const order = this.#orders.find(id)
+        if (order === undefined) return undefined
+        if (order.account !== account.id) return notYours
+        if (kind === 'order') return this.#orders.look(order)
+        if (kind === 'finalize') return this.#orders.finalize(order, String(payload['csr']))
+        return this.#orders.download(order, second)
+      }
+      default:
+        return undefined
     }
   }
 
-  #authorization(order: Order, i: number): CaReply {
-    return {
-      status: 200,
-      body: {
-        status: order.proven.has(i) || order.status !== 'pending' ? 'valid' : 'pending',
-        identifier: order.identifiers[i],
-        challenges: this.manners.offers.map((_, which) => this.#challenge(order, [order.id, i, which]).body),
-      },
-    }
-  }
-
-  #challenge(order: Order, [, i = 0, which = 0]: readonly number[]): CaReply {
-    return {
-      status: 200,
-      body: {
-        type: this.manners.offers[which],
-        url: this.#url('challenge', order.id, i, which),
-        status: order.proven.has(i) ? 'valid' : 'pending',
-        token: `token-${order.id}-${i}-${which}-of-a-stub`,
-      },
-    }
-  }
-
-  #look(order: Order): CaReply {
-    const isProven = order.proven.size === order.identifiers.length
-    if (order.status === 'pending' && isProven && order.looks++ >= this.manners.pendingLooks) {
-      order.status = 'ready'
-      order.looks = 0
-    } else if (order.status === 'processing' && ++order.looks >= this.manners.processingLooks) {
-      order.status = 'valid'
-    }
-    return this.#orderReply(order)
-  }
-
-  async #finalize(order: Order, csr: string): Promise<CaReply> {
-    if (order.status !== 'ready') return problem(403, 'orderNotReady', `the order is ${order.status}`)
-    order.certificate = await this.#issue(Buffer.from(csr, 'base64url'))
-    order.status = this.manners.processingLooks > 0 ? 'processing' : 'valid'
-    return this.#orderReply(order)
-  }
-
-  async #issue(request: Buffer): Promise<string> {
-    const { issues } = this.manners
-    if (issues === 'nonsense') return '<html>certificate is on its way</html>'
-    const csr = new x509.Pkcs10CertificateRequest(request)
-    if (!(await csr.verify())) throw new Error('the signing request is not signed by its own key')
-    const alternative = csr.extensions.find((one) => one instanceof x509.SubjectAlternativeNameExtension)
-    const asked = alternative?.names.toJSON() ?? []
-    const names = issues === 'without the last name' ? asked.slice(0, -1) : asked
-    const other = await webcrypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, ['sign', 'verify'])
-    const now = Date.now()
-    const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
-    const pkcs8 = this.#authority.key.export({ type: 'pkcs8', format: 'der' })
-    const leaf = await x509.X509CertificateGenerator.create({
-      subject: 'CN=stub',
-      issuer: `CN=${this.#authority.name}`,
-      notBefore: new Date(now - 80 * day),
-      notAfter: new Date(issues === 'an expired one' ? now - day : now + 300 * day),
-      publicKey: issues === 'for another key' ? other.publicKey : csr.publicKey,
-      extensions: [new x509.SubjectAlternativeNameExtension(names)],
-      signingKey: await webcrypto.subtle.importKey('pkcs8', pkcs8, algorithm, false, ['sign']),
-      signingAlgorithm: algorithm,
-    })
-    return `${leaf.toString('pem')}\n`
+  /** RFC 8555, 7.6: by the account that it was issued to, or by its own key. */
+  #revoke(payload: Asked['payload'], account: Account | undefined, key: KeyObject | undefined): CaReply {
+    const certificate = this.#certificates.byDer(String(payload['certificate']))
+    if (certificate === undefined) return problem(404, 'malformed', 'there is no such certificate')
+    const reason = payload['reason'] ?? 0
+    if (![0, 1, 3, 4, 5].includes(Number(reason))) return problem(400, 'badRevocationReason', `not for ${reason}`)
+    const mayDoIt =
+      account?.id === certificate.account || (key !== undefined && this.#certificates.isKeyOf(certificate, key))
+    if (!mayDoIt) return notYours
+    if (certificate.revoked !== undefined) return problem(400, 'alreadyRevoked', 'it is revoked already')
+    certificate.revoked = Number(reason)
+    return { status: 200 }
   }
 }
 
-type Incoming = IncomingMessage | Http2ServerRequest
-
-/** What the answers of HTTP/1.1 and HTTP/2 have in common. */
-interface Outgoing {
-  writeHead(status: number, headers: Readonly<Record<string, string>>): unknown
-  end(body?: string): unknown
-  once(event: 'finish', listener: () => void): unknown
+interface Asked {
+  readonly jws: Jws
+  readonly payload: Readonly<Record<string, unknown>>
+  readonly account: Accounts['all'][number]
+  readonly url: string
 }
 
-const decode = (part: string): unknown => (part === '' ? '' : JSON.parse(Buffer.from(part, 'base64url').toString()))
+const notYours = problem(403, 'unauthorized', 'it belongs to another account')
 
-const rawSocket = (request: Incoming): Socket => request.socket
+const nothingAt = (url: string): CaReply => problem(404, 'malformed', `there is nothing at ${url}`)
 
-const sessionOf = (request: Incoming): ServerHttp2Session | undefined =>
-  'stream' in request ? (request.stream.session as ServerHttp2Session | undefined) : undefined
-
-const kill = (request: Incoming): void => {
-  const session = sessionOf(request)
-  if (session === undefined) request.socket.destroy()
-  else session.destroy()
+const call = async (
+  hooks: readonly Waiting[],
+  when: 'before' | 'after',
+  request: CaRequest,
+): Promise<CaFault | undefined> => {
+  let fault: CaFault | undefined
+  for (const one of hooks) if ((one.when ?? 'before') === when) fault = (await one.hook(request)) ?? fault
+  return fault
 }
 
-const end = (request: Incoming, session: ServerHttp2Session | undefined, how: 'goaway' | 'silently'): void => {
-  // The answer is to be on its way first.
-  setTimeout(() => {
-    if (session === undefined) request.socket.destroy()
-    else if (how === 'goaway') session.goaway(0)
-    else session.destroy()
-  }, 5)
+const parse = (json: string): unknown => {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
+  }
 }
