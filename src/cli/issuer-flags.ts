@@ -126,7 +126,7 @@ export const externalAccount = async (
 }
 
 /** @throws CertError USAGE, FILE_UNREADABLE */
-export const caBundle = async (values: IssuerValues): Promise<string | undefined> => {
+export const caBundle = async (values: Pick<IssuerValues, 'ca-bundle'>): Promise<string | undefined> => {
   const file = values['ca-bundle']
   if (file === undefined) return undefined
   const pem = await readTextFile(file)

@@ -40,3 +40,7 @@ export const findCa = (name: string): Ca => {
   }
   return { name: url.host, directory: url.href, bindsAccounts: false }
 }
+
+/** The CA at a directory, by the name that it is known under, if there is one. @throws CertError USAGE */
+export const caAt = (directory: string): Ca =>
+  findCa(Object.keys(known).find((name) => known[name] === directory) ?? directory)

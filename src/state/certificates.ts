@@ -40,6 +40,8 @@ export interface IssuedVersion {
   readonly notAfter: string
   readonly directory: string
   readonly keyType: string
+  /** Since when nothing may be deployed from it any more. */
+  readonly revokedAt?: string | undefined
 }
 
 /** A certificate as it lies on disk: PEM, leaf first. */
@@ -95,6 +97,13 @@ export class CertificateStore {
     const { directory, keyType } = record.issue
     const dates = { notBefore: bundle.notBefore.toISOString(), notAfter: bundle.notAfter.toISOString() }
     await this.keepRecord({ ...record, schema: 1, current: { id, ...dates, directory, keyType } })
+  }
+
+  /** Nothing changes where another certificate is in use by now. */
+  async markRevoked(id: string, at: Date): Promise<void> {
+    const record = await this.read()
+    if (record?.current?.id !== id) return
+    await this.keepRecord({ ...record, current: { ...record.current, revokedAt: at.toISOString() } })
   }
 
   async keepRecord(record: CertificateRecord): Promise<void> {
