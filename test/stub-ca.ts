@@ -1,7 +1,7 @@
 // A small CA that misbehaves as it is told. It checks nonces, signatures and URLs of what it is sent, and believes
 // every name at once. For a CA as it should be, there is pebble.ts.
 import 'reflect-metadata'
-import { createPublicKey, type JsonWebKey, verify, webcrypto } from 'node:crypto'
+import { createPublicKey, type JsonWebKey, type KeyObject, verify, webcrypto } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import { createSecureServer, type Http2ServerRequest, type ServerHttp2Session } from 'node:http2'
 import { createServer as createHttpsServer } from 'node:https'
@@ -15,6 +15,7 @@ export type Kind =
   | 'directory'
   | 'newNonce'
   | 'newAccount'
+  | 'keyChange'
   | 'newOrder'
   | 'authorization'
   | 'challenge'
@@ -87,6 +88,8 @@ export interface StubCa {
   move(): void
   /** Forgets every account. */
   forget(): void
+  /** Does it know an account with this key? */
+  knows(key: KeyObject): boolean
 }
 
 type Speaks = 'http' | 'https' | 'h2'
@@ -179,6 +182,11 @@ class Stub implements StubCa {
 
   forget(): void {
     this.#accounts.clear()
+  }
+
+  knows(key: KeyObject): boolean {
+    const { x } = createPublicKey(key).export({ format: 'jwk' })
+    return [...this.#accounts.values()].some((one) => one.x === x)
   }
 
   async listen(speaks: Speaks): Promise<NetServer> {
@@ -284,13 +292,9 @@ class Stub implements StubCa {
     if (header.url !== url) return problem(401, 'unauthorized', `signed for ${header.url}, sent to ${url}`)
     const jwk = header.jwk ?? this.#accounts.get(header.kid ?? '')
     if (jwk === undefined) return problem(400, 'accountDoesNotExist', `no account ${header.kid}`)
-    const signed = verify(
-      'sha256',
-      Buffer.from(`${jws.protected}.${jws.payload}`),
-      { key: createPublicKey({ key: jwk, format: 'jwk' }), dsaEncoding: 'ieee-p1363' },
-      Buffer.from(jws.signature, 'base64url'),
-    )
-    return signed && header.alg === 'ES256' ? undefined : problem(400, 'malformed', 'the signature is wrong')
+    return isSigned(jws, jwk) && header.alg === 'ES256'
+      ? undefined
+      : problem(400, 'malformed', 'the signature is wrong')
   }
 
   async #answer(kind: Kind | 'unknown', rest: readonly number[], jws: Jws | undefined, url: string): Promise<CaReply> {
@@ -301,13 +305,16 @@ class Stub implements StubCa {
         return {
           status: 200,
           body: Object.fromEntries(
-            (['newNonce', 'newAccount', 'newOrder'] as const).map((name) => [name, this.#url(name)]),
+            (['newNonce', 'newAccount', 'keyChange', 'newOrder'] as const).map((name) => [name, this.#url(name)]),
           ),
         }
       case 'newNonce':
         return { status: 200 }
       case 'newAccount':
-        return this.#register(decode(jws?.protected ?? '') as Protected)
+        if (rest.length > 0) return { status: 200, body: { status: 'valid', contact: payload?.['contact'] ?? [] } }
+        return this.#register(decode(jws?.protected ?? '') as Protected, payload?.['onlyReturnExisting'] === true)
+      case 'keyChange':
+        return this.#changeKey(payload as unknown as Jws, decode(jws?.protected ?? '') as Protected, url)
       case 'newOrder':
         return this.#place(payload?.['identifiers'] as Order['identifiers'])
       case 'authorization':
@@ -332,12 +339,30 @@ class Stub implements StubCa {
     return problem(404, 'malformed', `there is nothing at ${url}`)
   }
 
-  #register({ jwk }: Protected): CaReply {
+  #register({ jwk }: Protected, onlyExisting: boolean): CaReply {
     if (jwk === undefined) return problem(400, 'malformed', 'no key')
     const known = [...this.#accounts].find(([, one]) => one.x === jwk.x)?.[0]
+    if (known === undefined && onlyExisting) return problem(400, 'accountDoesNotExist', 'no account has this key')
     const location = known ?? this.#url('newAccount', ++this.#made)
     this.#accounts.set(location, jwk)
     return { status: known === undefined ? 201 : 200, headers: { location }, body: { status: 'valid' } }
+  }
+
+  /** RFC 8555, 7.3.5. */
+  #changeKey(inner: Jws, { kid = '' }: Protected, url: string): CaReply {
+    const header = decode(inner.protected) as Protected
+    const { account, oldKey } = decode(inner.payload) as { readonly account: string; readonly oldKey: JsonWebKey }
+    const isInOrder =
+      header.jwk !== undefined &&
+      header.nonce === undefined &&
+      header.url === url &&
+      account === kid &&
+      oldKey.x === this.#accounts.get(kid)?.x &&
+      oldKey.d === undefined &&
+      isSigned(inner, header.jwk)
+    if (!isInOrder) return problem(400, 'malformed', 'that is no change of keys')
+    this.#accounts.set(kid, header.jwk as JsonWebKey)
+    return { status: 200, body: { status: 'valid' } }
   }
 
   #place(identifiers: Order['identifiers']): CaReply {
@@ -442,6 +467,14 @@ interface Outgoing {
   end(body?: string): unknown
   once(event: 'finish', listener: () => void): unknown
 }
+
+const isSigned = (jws: Jws, jwk: JsonWebKey): boolean =>
+  verify(
+    'sha256',
+    Buffer.from(`${jws.protected}.${jws.payload}`),
+    { key: createPublicKey({ key: jwk, format: 'jwk' }), dsaEncoding: 'ieee-p1363' },
+    Buffer.from(jws.signature, 'base64url'),
+  )
 
 const decode = (part: string): unknown => (part === '' ? '' : JSON.parse(Buffer.from(part, 'base64url').toString()))
 

@@ -215,8 +215,13 @@ const revoke = async (revocation: Revocation): Promise<boolean> => {
     await session.revoke(certificate.der, reason, by)
     return false
   } catch (error) {
-    if (error instanceof CertError && error.vendor?.code === 'alreadyRevoked') return true
-    throw error
+    if (!(error instanceof CertError)) throw error
+    const { code, message, vendor } = error
+    if (vendor?.code === 'alreadyRevoked') return true
+    if (code !== 'CA_REFUSED' || by !== 'account') throw error
+    // Whoever has the key may always revoke, and some CAs take `keyCompromise` from nobody else.
+    const hint = `try it in the name of the certificate’s own key: --by key${revocation.key === undefined ? ' --key FILE' : ''}`
+    throw new CertError(code, message, { cause: error, vendor, hint })
   } finally {
     session.close()
   }
