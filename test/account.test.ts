@@ -213,6 +213,10 @@ t.test('at a CA', async (t) => {
     }
     t.equal((await run('revoke')).code, 2)
     t.same(pebble.requests(since), {}, 'and nobody was asked')
+    const otherPem = join(place.folder, 'other.pem')
+    writeFileSync(otherPem, other.pem)
+    const never = await refusal(place.state, ['revoke', '--fullchain', otherPem, ...atCa])
+    t.match(never, { code: 'CA_REFUSED', hint: /--by key --key FILE$/ }, 'what the CA never issued')
   })
 
   await t.test('a CA that cannot be reached', async (t) => {
