@@ -2,12 +2,14 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { command as account } from '../src/cli/account.js'
 import { command as config } from '../src/cli/config.js'
 import { command as deploy } from '../src/cli/deploy.js'
 import { command as forget } from '../src/cli/forget.js'
 import { command as hook } from '../src/cli/hook.js'
 import { command as issueAndDeploy } from '../src/cli/issue-and-deploy.js'
 import { command as policy } from '../src/cli/policy.js'
+import { command as revoke } from '../src/cli/revoke.js'
 import { command as status } from '../src/cli/status.js'
 import { command as sync } from '../src/cli/sync.js'
 import { command as verify } from '../src/cli/verify.js'
@@ -18,7 +20,7 @@ const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
 t.test('every flag that the documents name exists', async (t) => {
   const known = new Set(
-    [config, deploy, forget, hook, issueAndDeploy, policy, status, sync, verify].flatMap(({ flags }) =>
+    [account, config, deploy, forget, hook, issueAndDeploy, policy, revoke, status, sync, verify].flatMap(({ flags }) =>
       Object.keys(flags),
     ),
   )

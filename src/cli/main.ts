@@ -52,6 +52,14 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'looks at what hosts serve, and explains what is wrong with it',
     load: async () => (await import('./verify.js')).command,
   },
+  account: {
+    summary: 'the accounts at CAs: shows them, changes the address or the key',
+    load: async () => (await import('./account.js')).command,
+  },
+  revoke: {
+    summary: 'has a certificate revoked by the CA that issued it',
+    load: async () => (await import('./revoke.js')).command,
+  },
   config: {
     summary: 'checks, describes or begins the configuration file',
     load: async () => (await import('./config.js')).command,

@@ -1,7 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { CertError } from '../errors.js'
 import type { StateFolder } from '../state/state-folder.js'
-import type { Ca } from './ca.js'
+import { type Ca, findCa } from './ca.js'
 import { type Directory, readDirectory } from './protocol.js'
 
 /** What we are to a CA, kept in `accounts/<ca>/<account>/`. */
@@ -9,61 +9,115 @@ export interface Account {
   readonly key: KeyObject
   /** Absent until it is registered. */
   readonly url: string | undefined
+  /** There while nobody knows whether the CA has it by now: `settleRollover` finds out. */
+  readonly nextKey?: KeyObject | undefined
 }
 
+const root = 'accounts'
 const keyFile = 'key.pem'
+const nextKeyFile = 'next-key.pem'
 const accountFile = 'account.json'
 const directoryFile = 'directory.json'
 
 /** The CA's URLs change hardly ever; what an earlier run kept of them saves a round trip, in ms. */
 const longestKept = 24 * 60 * 60 * 1000
 
-/** The accounts and directories of one CA on disk. */
+/** One account at one CA on disk, and what is kept of that CA. */
 export class AccountStore {
+  readonly ca: Ca
+  /** What it is filed under: its e-mail address, or `default`. */
+  readonly name: string
   readonly #state: StateFolder
   readonly #ca: readonly string[]
   readonly #folder: readonly string[]
 
-  private constructor(state: StateFolder, ca: readonly string[], account: string) {
+  private constructor(state: StateFolder, ca: Ca, folder: readonly string[], name: string) {
+    this.ca = ca
+    this.name = name
     this.#state = state
-    this.#ca = ca
-    this.#folder = [...ca, account]
+    this.#ca = folder
+    this.#folder = [...folder, name]
   }
 
   /** The account of this address; without one, the only account that there is. */
   static async open(state: StateFolder, ca: Ca, email: string | undefined): Promise<AccountStore> {
-    const { host, pathname } = new URL(ca.directory)
-    const folder = ['accounts', `${host}${pathname === '/' ? '' : pathname}`]
+    const folder = folderOf(ca)
     const known = (await state.list(folder)).filter((name) => name !== directoryFile)
     const [only] = known
-    const account = email ?? (known.length === 1 && only !== undefined ? only : 'default')
-    return new AccountStore(state, folder, account)
+    const name = email ?? (known.length === 1 && only !== undefined ? only : 'default')
+    return new AccountStore(state, ca, folder, name)
+  }
+
+  /** Every account that has a key, of one CA or of all. */
+  static async all(state: StateFolder, ca: Ca | undefined): Promise<AccountStore[]> {
+    const stores: AccountStore[] = []
+    for (const place of (await state.listFolders([root])).sort()) {
+      const folder = [root, place]
+      // Long names are shortened on disk.
+      if (ca !== undefined && state.path(...folder) !== state.path(...folderOf(ca))) continue
+      for (const name of (await state.listFolders(folder)).sort()) {
+        const keptCa = ca ?? (await caOf(state, place, name))
+        const key = await state.read([...folder, name, keyFile])
+        if (keptCa !== undefined && key !== undefined) stores.push(new AccountStore(state, keptCa, folder, name))
+      }
+    }
+    return stores
   }
 
   /** Undefined where there is none yet. @throws CertError STATE_UNUSABLE */
   async read(): Promise<Account | undefined> {
-    const [pem, json] = await Promise.all([
+    const [pem, json, nextPem] = await Promise.all([
       this.#state.read([...this.#folder, keyFile]),
       this.#state.read([...this.#folder, accountFile]),
+      this.#state.read([...this.#folder, nextKeyFile]),
     ])
     if (pem === undefined) return undefined
-    const account = json === undefined ? undefined : (parse(json) as { readonly url?: unknown } | undefined)
     return {
       key: readKey(pem, this.#state.path(...this.#folder, keyFile)),
-      url: typeof account?.url === 'string' ? account.url : undefined,
+      url: keptIn(json).url,
+      ...(nextPem !== undefined && { nextKey: readKey(nextPem, this.#state.path(...this.#folder, nextKeyFile)) }),
     }
   }
 
   /** Makes a key and keeps it before anybody is told of it, so that no account can be lost. */
   async create(): Promise<Account> {
-    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-    const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-    await this.#state.write([...this.#folder, keyFile], pem)
-    return { key: privateKey, url: undefined }
+    return { key: await this.#newKey(keyFile), url: undefined }
   }
 
   async keepUrl(url: string): Promise<void> {
-    await this.#state.write([...this.#folder, accountFile], `${JSON.stringify({ url }, null, 2)}\n`)
+    const kept: KeptAccount = { url, directory: this.ca.directory }
+    await this.#state.write([...this.#folder, accountFile], `${JSON.stringify(kept, null, 2)}\n`)
+  }
+
+  /** Makes a second key that is to follow the first, and keeps it before the CA is told of it. */
+  async createNextKey(): Promise<KeyObject> {
+    return await this.#newKey(nextKeyFile)
+  }
+
+  /** The CA has it: the second key takes the place of the first. */
+  async adoptNextKey(nextKey: KeyObject): Promise<void> {
+    await this.#state.write([...this.#folder, keyFile], pemOf(nextKey))
+    await this.dropNextKey()
+  }
+
+  async dropNextKey(): Promise<void> {
+    await this.#state.remove([...this.#folder, nextKeyFile])
+  }
+
+  /** Files the account under another name. @throws CertError USAGE where there is one of that name */
+  async rename(name: string): Promise<AccountStore> {
+    if (name === this.name) return this
+    await this.requireFree(name)
+    await this.#state.renameFolder(this.#folder, name)
+    return new AccountStore(this.#state, this.ca, this.#ca, name)
+  }
+
+  /** @throws CertError USAGE */
+  async requireFree(name: string): Promise<void> {
+    if (name === this.name || (await this.#state.list([...this.#ca, name])).length === 0) return
+    throw new CertError('USAGE', `there is another account of ${name} at ${this.ca.name}`, {
+      hint: 'acme-oss account show lists them',
+    })
   }
 
   async readDirectory(now: Date): Promise<Directory | undefined> {
@@ -77,12 +131,50 @@ export class AccountStore {
     const kept: KeptDirectory = { fetchedAt: now.toISOString(), directory }
     await this.#state.write([...this.#ca, directoryFile], `${JSON.stringify(kept, null, 2)}\n`)
   }
+
+  async #newKey(file: string): Promise<KeyObject> {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+    await this.#state.write([...this.#folder, file], pemOf(privateKey))
+    return privateKey
+  }
+}
+
+interface KeptAccount {
+  readonly url: string | undefined
+  /** Of the CA. Older files do not have it. */
+  readonly directory: string | undefined
 }
 
 interface KeptDirectory {
   readonly fetchedAt: string
-  /** Perhaps of an older version of ours, or of another CA's making. */
+  /** Perhaps written by an older version of ours. */
   readonly directory: unknown
+}
+
+/** What whoever makes or changes an account at the CA holds the lock of. */
+export const accountLock = ({ directory }: Ca): string => `account at ${directory}`
+
+const folderOf = ({ directory }: Ca): readonly string[] => {
+  const { host, pathname } = new URL(directory)
+  return [root, `${host}${pathname === '/' ? '' : pathname}`]
+}
+
+/** The CA that a folder is of; undefined where it is none of ours. */
+const caOf = async (state: StateFolder, place: string, account: string): Promise<Ca | undefined> => {
+  const { directory } = keptIn(await state.read([root, place, account, accountFile]))
+  try {
+    return findCa(directory ?? `https://${place}`)
+  } catch {
+    return undefined
+  }
+}
+
+const keptIn = (json: string | undefined): KeptAccount => {
+  const { url, directory } = Object(json === undefined ? undefined : parse(json)) as Readonly<Record<string, unknown>>
+  return {
+    url: typeof url === 'string' ? url : undefined,
+    directory: typeof directory === 'string' ? directory : undefined,
+  }
 }
 
 const parse = (text: string): unknown => {
@@ -92,6 +184,8 @@ const parse = (text: string): unknown => {
     return undefined
   }
 }
+
+const pemOf = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString()
 
 const readKey = (pem: string, path: string): KeyObject => {
   try {

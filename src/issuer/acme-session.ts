@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import { CertError } from '../errors.js'
 import { retryAfter } from '../retry-after.js'
 import { type ExternalAccount, openSigner, type RawAnswer, type Signer } from './acme-client.js'
 import { CaExchange, type ExchangeOptions, Refused, Unanswered } from './ca-exchange.js'
@@ -6,16 +7,19 @@ import { alternatesIn } from './link-header.js'
 import { NoncePool } from './nonce-pool.js'
 import { parseJson, readProblem } from './problem.js'
 import {
+  type AccountState,
   type AcmeChallenge,
   type Authorization,
   type Directory,
   type Identifier,
   type Order,
   type OrderOptions,
+  readAccountState,
   readAuthorization,
   readOrder,
 } from './protocol.js'
 import { askRenewalInfo, type RenewalInfo } from './renewal-info.js'
+import { type RevocationReason, reasonCode } from './revocation-reason.js'
 
 export interface SessionOptions extends ExchangeOptions {
   readonly accountKey: KeyObject
@@ -41,12 +45,16 @@ export class AcmeSession {
   readonly #exchange: CaExchange
   readonly #nonces: NoncePool
   readonly #retryAfter = new WeakMap<object, number>()
+  #accountKey: KeyObject
+  #accountUrl: string | undefined
   #signer: Promise<Signer> | undefined
   /** Consecutive refusals of a nonce, by URL. */
   readonly #badNonces = new Map<string, number>()
 
   constructor(options: SessionOptions) {
     this.#options = options
+    this.#accountKey = options.accountKey
+    this.#accountUrl = options.accountUrl
     this.#exchange = new CaExchange(options)
     this.#nonces = new NoncePool(() => this.#fetchNonce())
   }
@@ -91,7 +99,74 @@ export class AcmeSession {
     const answer = await this.#exchange.doing(phrase, () => api.createAccount(data))
     const url = answer.headers['location']
     if (url === undefined) throw this.#exchange.nonsense(phrase, 'no address of the account')
+    this.#accountUrl = url
     return url
+  }
+
+  /** The URL of the account that has this key; undefined where the CA knows none. */
+  async findAccount(): Promise<string | undefined> {
+    const { api } = await this.#load()
+    const phrase = 'looking for the account'
+    try {
+      const answer = await this.#exchange.looking(phrase, () => api.createAccount({ onlyReturnExisting: true }))
+      const url = answer.headers['location']
+      if (url === undefined) throw this.#exchange.nonsense(phrase, 'no address of the account')
+      this.#accountUrl = url
+      return url
+    } catch (error) {
+      if (error instanceof CertError && error.vendor?.code === 'accountDoesNotExist') return undefined
+      throw error
+    }
+  }
+
+  /** What the CA has on record of the account. */
+  async account(): Promise<AccountState> {
+    const phrase = 'looking at the account'
+    return this.#readAccount(phrase, await this.#fetch(this.#requireAccount(), phrase))
+  }
+
+  /** @param contact URLs, instead of those that the CA has */
+  async updateAccount({ contact }: { readonly contact: readonly string[] }): Promise<AccountState> {
+    const { api } = await this.#load()
+    const phrase = 'updating the account'
+    const url = this.#requireAccount()
+    const answer = await this.#exchange.doing(phrase, () => api.apiRequest(url, { contact }, [200, 202]))
+    return this.#readAccount(phrase, answer)
+  }
+
+  /** Gives the account another key (RFC 8555, 7.3.5), with which the session goes on. */
+  async changeKey(key: KeyObject): Promise<void> {
+    const phrase = 'changing the account key'
+    const account = this.#requireAccount()
+    const { keyChange } = await this.directory()
+    if (keyChange === undefined) throw this.#notOffered(phrase, 'keyChange')
+    const [signer, next] = await Promise.all([this.#load(), this.#signerWith(key, account)])
+    // Signed by both: by the new key that it wants this account, by the old one that it may have it.
+    const wish = next.http.createSignedBody(keyChange, { account, oldKey: signer.http.getJwk() })
+    await this.#exchange.doing(phrase, () => signer.api.apiRequest(keyChange, wish, [200]))
+    this.#accountKey = key
+    this.#signer = Promise.resolve(next)
+  }
+
+  /**
+   * Revokes a certificate (RFC 8555, 7.6).
+   * @param certificate the leaf, DER
+   * @param by in whose name: the account's, or that of the certificate's own key
+   */
+  async revoke(
+    certificate: Buffer,
+    reason: RevocationReason,
+    by: 'account' | { readonly key: KeyObject },
+  ): Promise<void> {
+    const phrase = 'revoking the certificate'
+    const { revokeCert } = await this.directory()
+    if (revokeCert === undefined) throw this.#notOffered(phrase, 'revokeCert')
+    if (by === 'account') this.#requireAccount()
+    const { api } = await (by === 'account' ? this.#load() : this.#signerWith(by.key, undefined))
+    const code = reasonCode(reason)
+    const data = { certificate: certificate.toString('base64url'), ...(code !== undefined && { reason: code }) }
+    const options = { includeJwsKid: by === 'account' }
+    await this.#exchange.doing(phrase, () => api.apiRequest(revokeCert, data, [200], options))
   }
 
   async newOrder(identifiers: readonly Identifier[], { profile, replaces }: OrderOptions = {}): Promise<Order> {
@@ -168,13 +243,32 @@ export class AcmeSession {
     this.#nonces.close()
   }
 
+  #requireAccount(): string {
+    if (this.#accountUrl !== undefined) return this.#accountUrl
+    throw new CertError('CA_REFUSED', `${this.#options.ca} has given us no account yet`, {
+      hint: 'the first acme-oss issue-and-deploy --agree-tos registers one',
+    })
+  }
+
+  #readAccount(phrase: string, { data }: RawAnswer): AccountState {
+    const account = readAccountState(data)
+    if (account === undefined) throw this.#exchange.nonsense(phrase, 'no account')
+    return account
+  }
+
+  #notOffered(phrase: string, entry: string): CertError {
+    return new CertError('CA_REFUSED', `${phrase}: ${this.#options.ca} does not offer it`, {
+      hint: `its directory (${this.#options.directoryUrl}) names no ${entry}`,
+    })
+  }
+
   async #fetch(url: string, phrase: string): Promise<RawAnswer> {
     const { api } = await this.#load()
     return await this.#exchange.looking(phrase, () => api.apiRequest(url, null, [200]))
   }
 
   #load(): Promise<Signer> {
-    this.#signer ??= this.#signerWith(this.#options.accountKey, this.#options.accountUrl)
+    this.#signer ??= this.#signerWith(this.#accountKey, this.#accountUrl)
     return this.#signer
   }
 

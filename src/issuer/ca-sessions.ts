@@ -1,8 +1,10 @@
+import type { KeyObject } from 'node:crypto'
 import { CertError } from '../errors.js'
 import type { Secret } from '../secret.js'
 import { withLock } from '../state/lock.js'
 import type { StateFolder } from '../state/state-folder.js'
-import { type Account, AccountStore } from './account.js'
+import { type Account, AccountStore, accountLock } from './account.js'
+import { settleRollover } from './account-rollover.js'
 import { AcmeSession } from './acme-session.js'
 import type { Ca } from './ca.js'
 import { CaConnection } from './ca-connection.js'
@@ -78,21 +80,29 @@ export class CaSessions {
     const accounts = await AccountStore.open(state, ca, access.email)
     const known = await accounts.read()
     if (known?.url === undefined) requireConsent(access)
-    const account =
-      known ?? (await withLock(state, `account at ${ca.directory}`, { signal }, () => firstAccount(accounts)))
     const directory = await accounts.readDirectory(now())
-    const session = new AcmeSession({
-      directoryUrl: ca.directory,
-      ca: ca.name,
-      connection,
-      accountKey: account.key,
-      accountUrl: account.url,
-      externalAccount: account.url === undefined ? await access.externalAccount?.() : undefined,
-      directory,
-      timeout,
-      signal,
-      trace,
-    })
+    const externalAccount = known?.url === undefined ? await access.externalAccount?.() : undefined
+    const meet = (accountKey: KeyObject, accountUrl: string | undefined) =>
+      new AcmeSession({
+        directoryUrl: ca.directory,
+        ca: ca.name,
+        connection,
+        accountKey,
+        accountUrl,
+        externalAccount,
+        directory,
+        timeout,
+        signal,
+        trace,
+      })
+    // Only the first of all runs makes one, or one after a rollover that was interrupted.
+    const isWhole = known !== undefined && known.nextKey === undefined
+    const account = isWhole
+      ? known
+      : await withLock(state, accountLock(ca), { signal }, async () =>
+          settleRollover(accounts, await firstAccount(accounts), meet),
+        )
+    const session = meet(account.key, account.url)
     this.#sessions.push(session)
     await session.begin(nonces)
     const current = await session.directory()

@@ -5,10 +5,16 @@
  */
 export const alternatesIn = (header: string | undefined, base: string): string[] =>
   [...(header ?? '').matchAll(link)].flatMap(([, address = '', parameters = '']) => {
-    const [, quoted, bare] = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,"]+))/i.exec(parameters) ?? []
-    const relations = (quoted ?? bare ?? '').toLowerCase().split(/\s+/)
+    const values = [...parameters.matchAll(parameter)].map(([, name = '', quoted, bare]) => ({
+      name: name.toLowerCase(),
+      value: quoted ?? bare ?? '',
+    }))
+    // The first one counts (RFC 8288, 3.3).
+    const relation = values.find(({ name }) => name === 'rel')?.value ?? ''
+    const relations = relation.toLowerCase().split(/\s+/)
     return relations.includes('alternate') && URL.canParse(address, base) ? [new URL(address, base).href] : []
   })
 
 // Commas and semicolons may stand within the brackets, and within quotes.
 const link = /<([^>]*)>((?:\s*;\s*[^\s=;,"]+\s*(?:=\s*(?:"[^"]*"|[^\s;,"]*))?)*)/g
+const parameter = /;\s*([^\s=;,"]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;,"]*)))?/g

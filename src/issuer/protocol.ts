@@ -22,6 +22,16 @@ interface DirectoryMeta {
   readonly profiles?: Readonly<Record<string, string>> | undefined
 }
 
+/** What a CA has on record of an account. */
+export interface AccountState {
+  /** `valid`, `deactivated` or `revoked`. */
+  readonly status: string
+  /** URLs, such as `mailto:ops@example.com`; empty too where the CA keeps none. */
+  readonly contact: readonly string[]
+  /** Where it lists the account's orders. */
+  readonly orders: string | undefined
+}
+
 export interface Identifier {
   readonly type: 'dns' | 'ip'
   readonly value: string
@@ -117,6 +127,17 @@ export const readAuthorization = (value: unknown): Authorization | undefined => 
         status: String(one['status']),
         problem: one['error'] === undefined ? undefined : readProblem(one['error']),
       })),
+  }
+}
+
+/** Undefined where it is none. */
+export const readAccountState = (value: unknown): AccountState | undefined => {
+  const account = asObject(value)
+  if (typeof account['status'] !== 'string') return undefined
+  return {
+    status: account['status'],
+    contact: listIn(account, 'contact').map(String),
+    orders: urlIn(account, 'orders'),
   }
 }
 

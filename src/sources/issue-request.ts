@@ -71,7 +71,7 @@ const readExternalAccount = async ({ kid, hmacKeyFile }: IssueSettings['eab'][st
 }
 
 /** @throws CertError USAGE, FILE_UNREADABLE */
-const readCaBundle = async (file: string): Promise<string> => {
+export const readCaBundle = async (file: string): Promise<string> => {
   const pem = await readTextFile(file)
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g) ?? []
   if (blocks.length === 0 || !blocks.every(isCertificate)) {

@@ -132,6 +132,13 @@ export class CertificateStore {
     await this.keepRecord({ ...record, schema: 2, current: { id, ...dates, ...issued } })
   }
 
+  /** Nothing changes where another certificate is in use by now. */
+  async markRevoked(id: string, at: Date): Promise<void> {
+    const record = await this.read()
+    if (record?.current?.id !== id) return
+    await this.keepRecord({ ...record, current: { ...record.current, revokedAt: at.toISOString() } })
+  }
+
   async keepRecord(record: CertificateRecord): Promise<void> {
     await this.#state.write([...this.#folder, recordFile], `${JSON.stringify(record, null, 2)}\n`)
   }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { type Dirent, readdirSync, readFileSync } from 'node:fs'
-import { access, constants, readdir, readFile, stat, unlink } from 'node:fs/promises'
-import { join, sep } from 'node:path'
-import { makeFolder, sweepTemporaries, writeDurably } from '../durable-file.js'
+import { access, constants, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { dirname, join, sep } from 'node:path'
+import { makeFolder, sweepTemporaries, syncFolder, writeDurably } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
 
 /** The folder in which everything is kept that has to outlive a run. Folders 0700, files 0600, every write atomic. */
@@ -116,6 +116,17 @@ export class StateFolder {
   /** Takes away what killed processes left in a folder. */
   async sweep(parts: readonly string[]): Promise<void> {
     await sweepTemporaries(this.path(...parts))
+  }
+
+  /** Gives a folder another name beside its old one; refuses where something lies there. */
+  async renameFolder(parts: readonly string[], name: string): Promise<void> {
+    const [from, to] = [this.path(...parts), this.path(...parts.slice(0, -1), name)]
+    try {
+      await rename(from, to)
+      await syncFolder(dirname(to))
+    } catch (error) {
+      throw unusable(to, error)
+    }
   }
 
   async remove(parts: readonly string[]): Promise<void> {
