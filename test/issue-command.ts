@@ -177,7 +177,7 @@ const secrets = new Set<string>()
 /** To be told of secrets that lie in no state folder. */
 export const neverPrint = (secret: string): void => void secrets.add(secret)
 
-const remember = ({ stdout, stderr }: RunResult, state: string): void => {
+export const remember = ({ stdout, stderr }: RunResult, state: string): void => {
   printed.push(stdout, stderr)
   if (!existsSync(state)) return
   for (const name of readdirSync(state, { recursive: true, encoding: 'utf8' })) {
