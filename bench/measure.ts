@@ -31,15 +31,24 @@ export const requireDone = ({ code, errors }: Run): void => {
   if (code !== 0) throw new Error(`exit ${code}\n${errors}`)
 }
 
-const tellMemory = `data:text/javascript,${encodeURIComponent(
-  "process.on('exit', () => process.stderr.write('peak ' + process.resourceUsage().maxRSS + ' KiB'))",
-)}`
+const tellCosts = `data:text/javascript,${encodeURIComponent(`process.on('exit', () => {
+  const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage()
+  process.stderr.write('costs ' + maxRSS + ' ' + (userCPUTime + systemCPUTime))
+})`)}`
 
-/** The most memory that a program ever has, in MiB; a run of its own, since asking for it takes time. */
-export const peakMemory = async (words: readonly string[]): Promise<number> => {
-  const done = await run([`--import=${tellMemory}`, ...words])
+export interface Costs {
+  /** The most that it ever had, in MiB. */
+  readonly memory: number
+  /** What it kept processors busy for, in ms: of all figures the one that a busy machine changes least. */
+  readonly busy: number
+}
+
+/** What a program costs beside time; a run of its own, since asking for it takes time. */
+export const costsOf = async (words: readonly string[]): Promise<Costs> => {
+  const done = await run([`--import=${tellCosts}`, ...words])
   requireDone(done)
-  return Math.round(Number(/peak (\d+) KiB$/.exec(done.errors)?.[1]) / 1024)
+  const [, kibibytes, microseconds] = /costs (\d+) (\d+)$/.exec(done.errors) ?? []
+  return { memory: Math.round(Number(kibibytes) / 1024), busy: Math.round(Number(microseconds) / 1000) }
 }
 
 export const summary = (values: readonly number[]): string => {

@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writ
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { keyPem, mintAuthority, mintLeaf } from '../test/mint.js'
-import { command, peakMemory, requireDone, row, run, summary } from './measure.js'
+import { command, costsOf, requireDone, row, run, summary } from './measure.js'
 
 const names = Number(process.argv[2] ?? 10_000)
 const runs = Number(process.argv[3] ?? 7)
@@ -86,11 +86,12 @@ try {
       times.set(what, [...(times.get(what) ?? []), done.ms])
     }
   }
-  row(`with ${names} names`, 'ms, median (min-max)', 'peak memory, MiB')
-  row('---', '---', '---')
+  row(`with ${names} names`, 'ms, median (min-max)', 'of processors, ms', 'peak memory, MiB')
+  row('---', '---', '---', '---')
   for (const { what, words, before } of all) {
     before?.()
-    row(what, summary(times.get(what) ?? []), await peakMemory(words))
+    const { busy, memory } = await costsOf(words)
+    row(what, summary(times.get(what) ?? []), busy, memory)
   }
 } finally {
   rmSync(folder, { recursive: true, force: true })

@@ -1,5 +1,7 @@
 // The configuration is broken on the night of the hook. The certificate is handed over only once, so it is kept until
 // somebody has mended what is wrong.
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import {
   bucket,
@@ -123,9 +125,11 @@ t.test('a configuration that is not there', together(), async (t) => {
   const words = ['--config', world.path('acme-oss.yaml')]
   ends(t, await callHook(world, material, { words }), 1)
   await provesKept(t, world)
+  t.notOk(existsSync(join(world.state, 'cache')))
   world.file('acme-oss.yaml', right(world))
   ends(t, await sync(world, ['--now', ...words]), 0)
   await provesDeployed(t, world)
+  t.match(readdirSync(join(world.state, 'cache')), [/^config-[0-9a-f]{64}\.json$/], 'kept for the next run')
 })
 
 const variables: Readonly<Record<string, Readonly<Record<string, string>>>> = {
