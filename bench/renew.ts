@@ -36,6 +36,43 @@ const fillState = async (): Promise<void> => {
   }
 }
 
+/** What our issuer would remember of each, renewed three weeks ago; its CA is asked for advice tomorrow. */
+const rememberIssued = (): void => {
+  const day = 86_400_000
+  const at = (days: number): string => new Date(Date.now() + days * day).toISOString()
+  for (let i = 0; i < names; i++) {
+    const name = nameOf(i)
+    const folder = join(state, 'certificates', name)
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const directory = 'https://acme-v02.api.letsencrypt.org/directory'
+    const record = {
+      schema: 2,
+      name,
+      names: [name, `www.${name}`],
+      issue: {
+        ca: [{ name: 'letsencrypt', directory }],
+        agreeTos: true,
+        keyType: 'ec256',
+        reuseKey: false,
+        caTimeout: 600,
+        solver: { solver: 'webroot', challenge: 'http-01', webroot: '/var/www/html' },
+        eab: {},
+      },
+      deploy: [{ kind: 'directory', settings: { path: `/etc/ssl/${name}` } }],
+      current: {
+        id: i.toString(16).padStart(12, '0'),
+        notBefore: at(-21),
+        notAfter: at(69),
+        directory,
+        keyType: 'ec256',
+        renewalId: `aYhba4dGQEHhs3uEe6CuLN4ByNQ.${i}`,
+        advice: { window: { start: at(38), end: at(40) }, at: at(39), nextLook: at(1) },
+      },
+    }
+    writeFileSync(join(folder, 'certificate.json'), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 })
+  }
+}
+
 const entry = (i: number): string => `  ${nameOf(i)}:
     domains: [${nameOf(i)}, www.${nameOf(i)}]
     issue: { ca: letsencrypt, challenge: http-01, solver: webroot, webroot: /var/www/html }
@@ -63,12 +100,15 @@ interface Measured {
 
 try {
   await fillState()
+  rememberIssued()
   const config = join(folder, 'acme-oss.yaml')
   writeFileSync(config, `certificates:\n${Array.from({ length: names }, (_, i) => entry(i)).join('')}`)
   const at = ['--state-dir', state]
   const all: readonly Measured[] = [
     { what: '`node -e 0`', words: ['-e', '0'] },
     { what: '`acme-oss sync`, nothing to do', words: [command, 'sync', ...at] },
+    { what: '`acme-oss renew`, nothing due, as remembered', words: [command, 'renew', ...at] },
+    { what: '`acme-oss renew`, nothing due, as configured', words: [command, 'renew', ...at, '--config', config] },
     { what: '`acme-oss status --no-look --json`', words: [command, 'status', '--no-look', '--json', ...at] },
     {
       what: 'reading the configuration, after a change',
