@@ -126,8 +126,9 @@ const challengeHint = (name: string, type: string, problem: string): string => {
   if (type === 'dns-01') {
     return `the CA did not find the TXT record at _acme-challenge.${name}: the command that sets it must end only when the name servers answer with it`
   }
+  const port = type === 'tls-alpn-01' ? 443 : 80
   if (problem === 'connection') {
-    return `the CA could not connect to ${name} on port 80: its DNS must lead to this machine (IPv6 as well, where there is an AAAA record), and no firewall may stand in the way`
+    return `the CA could not connect to ${name} on port ${port}: its DNS must lead to this machine (IPv6 as well, where there is an AAAA record), and no firewall may stand in the way`
   }
-  return `the CA asked ${name} on port 80 and got something else than the answer: check that its DNS leads to this machine, and that nothing before it (CDN, proxy, redirect) answers instead`
+  return `the CA asked ${name} on port ${port} and got something else than the answer: check that its DNS leads to this machine, and that nothing before it (CDN, proxy, ${port === 80 ? 'redirect' : 'another TLS server'}) answers instead`
 }

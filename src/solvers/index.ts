@@ -5,6 +5,7 @@ import { splitWords } from '../program.js'
 import { exec } from './exec.js'
 import type { ChallengeType, Solver } from './solver.js'
 import { standalone } from './standalone.js'
+import { tlsAlpn } from './tls-alpn.js'
 import { webroot } from './webroot.js'
 
 /** How challenges are to be answered, as it was asked for; stored with an issued certificate, so no secrets. */
@@ -49,8 +50,9 @@ const missing = (flag: string, why: string): CertError =>
 /** The solvers by name. A new one is a file, a line here, and a page in docs/. */
 const kinds: Readonly<Record<string, Kind>> = {
   standalone: {
-    answers: ['http-01'],
-    make: ({ httpPort = 80 }) => standalone({ port: httpPort }),
+    answers: ['http-01', 'tls-alpn-01'],
+    make: ({ challenge, httpPort = 80, tlsPort = 443 }, { now }) =>
+      challenge === 'tls-alpn-01' ? tlsAlpn({ port: tlsPort, now }) : standalone({ port: httpPort }),
   },
   webroot: {
     answers: ['http-01'],
