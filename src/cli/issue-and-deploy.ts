@@ -10,6 +10,7 @@ import { issuerSource, requireAccount } from '../sources/issuer.js'
 import type { Source } from '../sources/source.js'
 import { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget } from '../targets/target.js'
+import { withChallengeBucket } from './challenge-bucket.js'
 import { defineCommand, type Surroundings } from './command.js'
 import { commonFlags, deployFlags, stateRoot } from './common-flags.js'
 import { carryOutAlone, openReach, showPlanAlone } from './deployment.js'
@@ -50,9 +51,10 @@ export const command = defineCommand({
     const terminal = new Terminal(surroundings, { ...given, color: wantsColor(given['no-color'], surroundings) })
     const config = await openConfig(given, surroundings, true)
     const values = parsed.read(flags, issueLayer(config, given))
-    const order = await readOrder(values)
+    const read = await readOrder(values)
     const wish = { values, targetValues: () => values, config: async () => config, surroundings, terminal, typed: true }
-    const asked = await wantedTargets(wish, order)
+    const asked = await wantedTargets(wish, read)
+    const order = { ...read, solver: withChallengeBucket(read.solver, asked) }
     const reach = openReach(values, surroundings, terminal)
     try {
       const targets = reach.targets(asked)

@@ -1,7 +1,10 @@
 import type { CredentialSource } from '../aliyun/credentials.js'
+import { endpointUrl, isBoundDomain, ossEndpoint } from '../aliyun/endpoint.js'
+import type { Permission } from '../aliyun/ram-policy.js'
 import { CertError } from '../errors.js'
 import type { HttpConnections } from '../http-connections.js'
 import { splitWords } from '../program.js'
+import { bucket, bucketPermissions } from './bucket.js'
 import { exec } from './exec.js'
 import type { ChallengeType, Solver } from './solver.js'
 import { standalone } from './standalone.js'
@@ -26,6 +29,8 @@ export interface SolverSettings {
   readonly challengeBucket?: string | undefined
   readonly challengeRegion?: string | undefined
   readonly challengeEndpoint?: string | undefined
+  /** What that is; where it is not said, its name tells. */
+  readonly challengeEndpointIs?: 'bound domain' | 'endpoint' | undefined
 }
 
 /** What solvers reach the world with; none of it is part of what they are. */
@@ -42,10 +47,17 @@ export interface SolverContext {
 interface Kind {
   readonly answers: readonly ChallengeType[]
   make(settings: SolverSettings, context: SolverContext): Solver
+  /** The rights that it uses in the cloud; none where it is absent. */
+  permissions?(settings: SolverSettings): readonly Permission[]
 }
 
 const missing = (flag: string, why: string): CertError =>
   new CertError('USAGE', `the solver needs to know ${why}`, { hint: `add --${flag}` })
+
+const requireChallengeBucket = ({ challengeBucket }: SolverSettings): string => {
+  if (challengeBucket === undefined) throw missing('challenge-bucket BUCKET', 'which bucket the names are bound to')
+  return challengeBucket
+}
 
 /** The solvers by name. A new one is a file, a line here, and a page in docs/. */
 const kinds: Readonly<Record<string, Kind>> = {
@@ -60,6 +72,26 @@ const kinds: Readonly<Record<string, Kind>> = {
       if (folder === undefined) throw missing('webroot DIR', 'which folder the web server serves')
       return webroot({ folder })
     },
+  },
+  bucket: {
+    answers: ['http-01'],
+    make: (settings, context) => {
+      const name = requireChallengeBucket(settings)
+      const { challengeRegion: region, challengeEndpoint, challengeEndpointIs: is } = settings
+      const flag = '--challenge-endpoint'
+      const url = challengeEndpoint === undefined ? undefined : endpointUrl(flag, challengeEndpoint)
+      const endpoint = ossEndpoint({
+        bucket: name,
+        region,
+        endpoint: url?.origin,
+        cnameEndpoint: url !== undefined && (is === undefined ? isBoundDomain(url) : is === 'bound domain'),
+        flag,
+        regionFlag: '--challenge-region',
+      })
+      const { httpPort = 80, tlsPort = 443, dnsResolver: nameServer } = settings
+      return bucket({ ...context, bucket: name, endpoint, bucketEndpoint: endpoint, httpPort, tlsPort, nameServer })
+    },
+    permissions: (settings) => bucketPermissions(requireChallengeBucket(settings)),
   },
   exec: {
     answers: ['http-01', 'dns-01'],
@@ -76,6 +108,13 @@ export const solverNames = Object.keys(kinds)
 /** Which challenges a solver can answer; empty for one that there is not. */
 export const challengesOf = (solver: string): readonly ChallengeType[] =>
   (Object.hasOwn(kinds, solver) ? kinds[solver]?.answers : undefined) ?? []
+
+/**
+ * The rights that a solver uses in the cloud.
+ * @throws CertError USAGE
+ */
+export const solverPermissions = (settings: SolverSettings): readonly Permission[] =>
+  (Object.hasOwn(kinds, settings.solver) ? kinds[settings.solver]?.permissions?.(settings) : undefined) ?? []
 
 /** @throws CertError USAGE */
 export const createSolver = (settings: SolverSettings, context: SolverContext): Solver => {

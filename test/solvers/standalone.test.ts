@@ -77,6 +77,11 @@ t.test('http-01', async (t) => {
   await solver.cleanUp(one, [], signal)
   t.equal((await ask(port, { path: one.place })).status, 404, 'taken away')
   t.equal((await ask(port, { path: other.place })).body, other.value, 'the other order goes on')
+  await solver.present(other, [], signal)
+  await solver.cleanUp(other, [], signal)
+  t.equal((await ask(port, { path: other.place })).body, other.value, 'of two orders that share it, one has need of it')
+  await solver.cleanUp(other, [], signal)
+  t.equal((await ask(port, { path: other.place })).status, 404)
 })
 
 interface Shown {
@@ -138,6 +143,22 @@ t.test('tls-alpn-01', async (t) => {
     t.match(await shake(port, 'b.example.com'), { names: 'DNS:b.example.com' }, 'cleaning up twice takes nothing away')
     for (const one of [...second, ...third]) await solver.cleanUp(one, [], signal)
     t.match(await shake(port, 'b.example.com'), /^E/)
+  })
+
+  t.test('two orders that begin at once do not wait for each other for ever', async (t) => {
+    const orders = [
+      ['x.example.com', 'y.example.com'],
+      ['y.example.com', 'x.example.com'],
+    ].map((names, i) => names.map((name) => challengeFor('tls-alpn-01', name, `${i}-${name}`)))
+    const done = await Promise.all(
+      orders.map(async (order) => {
+        await Promise.all(order.map((one) => solver.present(one, order, signal)))
+        const shown = await shake(port, 'x.example.com')
+        for (const one of order) await solver.cleanUp(one, order, signal)
+        return shown
+      }),
+    )
+    t.match(done, [{ names: 'DNS:x.example.com' }, { names: 'DNS:x.example.com' }])
   })
 
   t.test('waiting for a turn ends with the run', async (t) => {
