@@ -169,6 +169,29 @@ t.test('standalone', async (t) => {
     }
   })
 
+  t.test('tls-alpn-01', async (t) => {
+    await pebble.dns.addAAAA('six.example.com', ['::1'])
+    const byTls = ['--challenge', 'tls-alpn-01', '--solver', 'standalone', '--tls-port', String(pebble.tlsPort)]
+    for (const names of [
+      ['one.example.com'],
+      ['1.example.com', '2.example.com', 'six.example.com', '127.0.0.1', '::1'],
+    ]) {
+      const result = await place.run([...orderAt(pebble, ...names), ...byTls, ...place.toBucket])
+      if (!t.equal(result.code, 0, names.join(' '))) t.comment(result.stderr)
+      const [leaf] = certificatesIn(place.object('latest/cert.pem'))
+      t.same(namesOf(leaf), names.map((name) => (name === '::1' ? '0:0:0:0:0:0:0:1' : name)).sort())
+    }
+  })
+
+  t.test('addresses, and a name that has one of IPv6, by http-01', async (t) => {
+    await pebble.dns.addAAAA('six.example.org', ['::1'])
+    const names = ['127.0.0.1', '::1', 'six.example.org']
+    const result = await place.run([...orderAt(pebble, ...names), ...standaloneFor(pebble), ...place.toBucket])
+    if (!t.equal(result.code, 0)) t.comment(result.stderr)
+    const [leaf] = certificatesIn(place.object('latest/cert.pem'))
+    t.same(namesOf(leaf), ['0:0:0:0:0:0:0:1', '127.0.0.1', 'six.example.org'])
+  })
+
   t.test('answers nothing but what it is asked for, and only for as long as that takes', async (t) => {
     const [slow, place] = await start(t, { vaSleep: 3 })
     const ask = async (path: string): Promise<{ readonly status: number; readonly body: string } | undefined> =>

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { CertError } from '../errors.js'
 import { isLoopback } from '../loopback.js'
 
@@ -18,6 +19,8 @@ export interface EndpointChoice {
   readonly cnameEndpoint?: boolean | undefined
   /** Which flag the endpoint was given with; `--endpoint` unless said otherwise. */
   readonly flag?: string
+  /** Which flag the region would be given with; `--region` unless said otherwise. */
+  readonly regionFlag?: string
 }
 
 /** @throws CertError USAGE */
@@ -34,7 +37,7 @@ export const ossEndpoint = (choice: EndpointChoice): OssEndpoint => {
         },
       )
     }
-    if (region === undefined) throw regionMissing()
+    if (region === undefined) throw regionMissing(choice.regionFlag)
     return { url: new URL(`https://oss-${region}.aliyuncs.com`), region, cname: false }
   }
   const flag = choice.flag ?? '--endpoint'
@@ -51,7 +54,7 @@ export const ossEndpoint = (choice: EndpointChoice): OssEndpoint => {
     })
   }
   const known = region ?? named
-  if (known === undefined) throw regionMissing()
+  if (known === undefined) throw regionMissing(choice.regionFlag)
   return { url, region: known, cname: choice.cnameEndpoint ?? false }
 }
 
@@ -93,6 +96,13 @@ const parseUrl = (text: string): URL | undefined => {
   }
 }
 
+/** Is it a domain that is bound to the bucket, rather than an endpoint of the vendor's or something on a test bench? */
+export const isBoundDomain = ({ protocol, hostname }: URL): boolean =>
+  protocol === 'https:' &&
+  !/(^|\.)aliyuncs\.com$/.test(hostname) &&
+  !isLoopback(hostname) &&
+  isIP(hostname.replace(/^\[|\]$/g, '')) === 0
+
 /** `oss-cn-hangzhou` (as OSS spells it) and `cn-hangzhou` (as the rest of Alibaba Cloud does) are the same. */
 export const regionId = (text: string): string => {
   const region = text.replace(/^oss-/, '')
@@ -102,9 +112,9 @@ export const regionId = (text: string): string => {
   return region
 }
 
-const regionMissing = (): CertError =>
+const regionMissing = (flag = '--region'): CertError =>
   new CertError('USAGE', 'the region of the bucket is not given', {
-    hint: 'add --region, such as --region cn-hangzhou; the console shows it beside the name of the bucket',
+    hint: `add ${flag}, such as ${flag} cn-hangzhou; the console shows it beside the name of the bucket`,
   })
 
 /** The region that an Alibaba Cloud endpoint's name tells: public, internal or dual-stack. */

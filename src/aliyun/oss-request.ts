@@ -3,7 +3,7 @@ import type { Credentials } from './credentials.js'
 import type { OssEndpoint } from './endpoint.js'
 
 export interface OssRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT'
+  readonly method: 'DELETE' | 'GET' | 'HEAD' | 'POST' | 'PUT'
   /** Absent for calls about the bucket itself. */
   readonly key?: string | undefined
   /** Sub-resources of the bucket, null for those without a value: `{ acl: null }`, `{ cname: null, comp: 'add' }`. */

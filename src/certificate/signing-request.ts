@@ -1,41 +1,17 @@
-import { createPublicKey, type KeyObject, webcrypto } from 'node:crypto'
-import { isIP } from 'node:net'
+import type { KeyObject } from 'node:crypto'
+import { x509Builder } from './x509-builder.js'
 
 /**
- * A certificate signing request (PKCS#10, RFC 2986) for `names`, DER. The one door to @peculiar/x509, loaded only when
- * a certificate is issued.
+ * A certificate signing request (PKCS#10, RFC 2986) for `names`, DER.
  * @param key RSA, EC P-256, P-384 or P-521
  * @param names as `canonicalName` spells them
  */
 export const signingRequest = async (key: KeyObject, names: readonly string[]): Promise<Buffer> => {
-  // Its dependency injection wants this to be there first.
-  await import('reflect-metadata')
-  const x509 = await import('@peculiar/x509')
-  const algorithm = algorithmOf(key)
-  const [privateKey, publicKey] = await Promise.all([
-    webcrypto.subtle.importKey('pkcs8', key.export({ type: 'pkcs8', format: 'der' }), algorithm, false, ['sign']),
-    webcrypto.subtle.importKey('spki', createPublicKey(key).export({ type: 'spki', format: 'der' }), algorithm, true, [
-      'verify',
-    ]),
-  ])
-  const alternativeNames = names.map((value) => ({
-    type: isIP(value) === 0 ? ('dns' as const) : ('ip' as const),
-    value,
-  }))
+  const { x509, keys, signingAlgorithm, alternativeNames } = await x509Builder(key, names)
   const request = await x509.Pkcs10CertificateRequestGenerator.create({
-    keys: { privateKey, publicKey },
-    signingAlgorithm: algorithm,
-    extensions: [new x509.SubjectAlternativeNameExtension(alternativeNames)],
+    keys,
+    signingAlgorithm,
+    extensions: [alternativeNames],
   })
   return Buffer.from(request.rawData)
-}
-
-/** Each key signs with the hash of its own strength. */
-const algorithmOf = (key: KeyObject) => {
-  const curve = (
-    { prime256v1: ['P-256', 'SHA-256'], secp384r1: ['P-384', 'SHA-384'], secp521r1: ['P-521', 'SHA-512'] } as const
-  )[key.asymmetricKeyDetails?.namedCurve ?? '']
-  return curve === undefined
-    ? { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' }
-    : { name: 'ECDSA', namedCurve: curve[0], hash: curve[1] }
 }

@@ -7,6 +7,7 @@ import { CertError, systemCode } from '../errors.js'
 import { findCa } from '../issuer/ca.js'
 import { orderNames } from '../issuer/order-names.js'
 import { targetOptions } from '../targets/index.js'
+import { withChallengeBucket } from './challenge-bucket.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
 import { type Common, commonFlags } from './common-flags.js'
 import { variableOf } from './flag.js'
@@ -89,7 +90,7 @@ const checkIssue = (config: Config, entry: CertificateConfig): void => {
     // Every name of `issuerFlags` is there, each read by its own flag.
     const values = Object.fromEntries(read) as IssuerValues
     const names = orderNames(values.domain)
-    requireSolver(solverSettings(values, names))
+    requireSolver(withChallengeBucket(solverSettings(values, names), entry.deploy))
     issueSettings(values, names, config.account.eab)
   })
 }

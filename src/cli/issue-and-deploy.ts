@@ -9,6 +9,7 @@ import { requireUseful } from '../pipeline/plan.js'
 import { Secret } from '../secret.js'
 import { accessTo, issueRequest } from '../sources/issue-request.js'
 import { StateFolder } from '../state/state-folder.js'
+import { withChallengeBucket } from './challenge-bucket.js'
 import { defineCommand } from './command.js'
 import { commonFlags, deployFlags, stateRoot } from './common-flags.js'
 import { carryOutAlone, openReach, showPlanAlone } from './deployment.js'
@@ -42,15 +43,17 @@ export const command = defineCommand({
     const terminal = new Terminal(surroundings, { ...given, color: wantsColor(given['no-color'], surroundings) })
     const config = await openConfig(given, surroundings, true)
     const values = parsed.read(flags, issueLayer(config, given))
-    const order = readOrder(values, config)
+    const read = readOrder(values, config)
     const wish = { values, targetValues: () => values, config: async () => config, surroundings, terminal, typed: true }
-    const asked = await wantedTargets(wish, order)
+    const asked = await wantedTargets(wish, read)
+    const solver = withChallengeBucket(solverSettings(values, read.names), asked)
+    const order = { ...read, issue: { ...read.issue, solver: { ...solver } } }
     const { now } = surroundings
     const reach = openReach(values, surroundings, terminal)
     try {
       const targets = reach.targets(asked)
       requireUseful(order.names, targets)
-      requireSolver(solverSettings(values, order.names))
+      requireSolver(solver)
       const wanted = { ...order, deploy: asked }
       const force = values['force-renewal']
       // Only looked at, so that a refusal leaves nothing behind.

@@ -30,7 +30,12 @@ export const issuerFlags = {
   'eab-hmac-key-file': text('file that holds the key of that binding', { placeholder: 'FILE' }),
   challenge: choice('how names are proven', ['http-01', 'dns-01', 'tls-alpn-01']),
   solver: choice('who answers', solverNames),
-  'http-port': wholeNumber('port of the standalone solver', { min: 1, max: 65535, fallback: 80, placeholder: 'PORT' }),
+  'http-port': wholeNumber('port of the standalone solver, and where the bucket solver looks', {
+    min: 1,
+    max: 65535,
+    fallback: 80,
+    placeholder: 'PORT',
+  }),
   'tls-port': wholeNumber('port of the standalone solver for tls-alpn-01', {
     min: 1,
     max: 65535,
@@ -71,7 +76,13 @@ export type IssuerValues = Values<typeof issuerFlags>
 export const solverSettings = (values: IssuerValues, names: readonly string[]): SolverSettings => {
   const solver =
     values.solver ??
-    (values.webroot !== undefined ? 'webroot' : values['exec-auth'] !== undefined ? 'exec' : 'standalone')
+    (values.webroot !== undefined
+      ? 'webroot'
+      : values['exec-auth'] !== undefined
+        ? 'exec'
+        : values['challenge-bucket'] !== undefined
+          ? 'bucket'
+          : 'standalone')
   const byDns = challengesOf(solver).includes('dns-01')
   const challenge = values.challenge ?? (needsDns(names) && byDns ? 'dns-01' : (challengesOf(solver)[0] ?? 'http-01'))
   if (needsDns(names) && challenge !== 'dns-01') {
@@ -88,6 +99,14 @@ export const solverSettings = (values: IssuerValues, names: readonly string[]): 
     challenge,
     ...(solver === 'standalone' &&
       (challenge === 'tls-alpn-01' ? { tlsPort: values['tls-port'] } : { httpPort: values['http-port'] })),
+    ...(solver === 'bucket' && {
+      httpPort: values['http-port'],
+      tlsPort: values['tls-port'],
+      dnsResolver: values['dns-resolver'],
+      challengeBucket: values['challenge-bucket'],
+      challengeRegion: values['challenge-region'],
+      challengeEndpoint: values['challenge-endpoint'],
+    }),
     ...(challenge === 'dns-01' && { dnsTimeout: values['dns-timeout'], dnsResolver: values['dns-resolver'] }),
     // Absolute, since it is kept for renewals, which may stand somewhere else.
     webroot: values.webroot && resolve(values.webroot),

@@ -9,7 +9,10 @@ import {
 import type { CertificateConfig, Config } from '../config/config.js'
 import { CertError } from '../errors.js'
 import { nearest } from '../nearest.js'
+import { solverPermissions } from '../solvers/index.js'
+import type { SolverSettings } from '../solvers/solver-settings.js'
 import { targetPermissions } from '../targets/index.js'
+import { withChallengeBucket } from './challenge-bucket.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
 import { type Common, commonFlags } from './common-flags.js'
 import { toggle } from './flag.js'
@@ -23,7 +26,14 @@ import {
   targetFlags,
 } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
-import { openConfig, requireTargets, sayThatFileIsLeftAside, targetName, targetsOfEntry } from './wanted-targets.js'
+import {
+  inPlace,
+  openConfig,
+  requireTargets,
+  sayThatFileIsLeftAside,
+  targetName,
+  targetsOfEntry,
+} from './wanted-targets.js'
 
 const name = 'policy'
 
@@ -72,7 +82,11 @@ export const command = defineCommand({
   },
 })
 
-type Deployment = readonly AskedTarget[]
+interface Deployment {
+  readonly targets: readonly AskedTarget[]
+  /** What proves the names uses. */
+  readonly proving: readonly UsedPermission[]
+}
 
 /** Where certificates go: one deployment by flags and variables, else those of the configuration. */
 const deploymentsOf = async (
@@ -84,7 +98,7 @@ const deploymentsOf = async (
   const asked = askedTargets(values)
   if (asked.length > 0) {
     await sayThatFileIsLeftAside(values, surroundings, terminal, true)
-    return [asked]
+    return [{ targets: asked, proving: [] }]
   }
   const config = await openConfig(values, surroundings, true)
   if (config === undefined) {
@@ -93,7 +107,10 @@ const deploymentsOf = async (
       hint: 'name targets as for acme-oss deploy, such as --bucket my-ssl-certs --region cn-hangzhou; or a configuration with --config (acme-oss config init writes one)',
     })
   }
-  return chosenEntries(config, names).map((entry) => targetsOfEntry(config, entry, values))
+  return chosenEntries(config, names).map((entry) => {
+    const targets = targetsOfEntry(config, entry, values)
+    return { targets, proving: usedByProof(config, entry, targets) }
+  })
 }
 
 /** @throws CertError USAGE */
@@ -116,10 +133,29 @@ const entryOf = (config: Config, wanted: string): CertificateConfig => {
   })
 }
 
-const usedBy = (deployment: Deployment): UsedPermission[] => {
-  const users = deployment.map(targetName)
-  return targetPermissions(deployment).flatMap((permissions, i) =>
+const usedBy = ({ targets, proving }: Deployment): UsedPermission[] => {
+  const users = targets.map(targetName)
+  const deploying = targetPermissions(targets).flatMap((permissions, i) =>
     permissions.map((permission) => ({ ...permission, user: users[i] ?? '' })),
+  )
+  return [...deploying, ...proving]
+}
+
+/** What an entry's solver uses, where it has one: a certificate is issued, and its names are proven in the cloud. */
+const usedByProof = (
+  config: Config,
+  { name: entryName, issue }: CertificateConfig,
+  targets: readonly AskedTarget[],
+): UsedPermission[] => {
+  const said = (key: string): string | undefined => (issue?.[key] === undefined ? undefined : String(issue[key]))
+  const solver = said('solver') ?? (said('challenge-bucket') === undefined ? undefined : 'bucket')
+  if (solver === undefined) return []
+  const settings: SolverSettings = { solver, challenge: 'http-01', challengeBucket: said('challenge-bucket') }
+  return inPlace(config, ['certificates', entryName, 'issue'], () =>
+    solverPermissions(withChallengeBucket(settings, targets)).map((permission) => ({
+      ...permission,
+      user: `proving ${entryName}`,
+    })),
   )
 }
 

@@ -5,10 +5,12 @@ import type { Due, Wanted } from '../pipeline/due.js'
 import { type Obtained, obtain } from '../pipeline/obtain.js'
 import { requireUseful } from '../pipeline/plan.js'
 import { type Advised, decide } from '../pipeline/renewal.js'
+import type { SolverSettings } from '../solvers/solver-settings.js'
 import { accessTo, issueRequest } from '../sources/issue-request.js'
 import type { Issuer } from '../sources/issuer.js'
 import type { IssuedVersion } from '../state/certificates.js'
 import type { StateFolder } from '../state/state-folder.js'
+import { withChallengeBucket } from './challenge-bucket.js'
 import { carryOut, type Ended, type Reach } from './deployment.js'
 import { openIssuer, replacing, shownOrder } from './issued.js'
 import { type Renewable, standbyOf } from './renewable.js'
@@ -115,14 +117,16 @@ export class Renewals {
     const { state, reach, wish, force, isAlone } = this.#options
     const { terminal, surroundings, values } = wish
     const { now, signal } = surroundings
-    const { name, names, issue } = wanted
+    const { name, names } = wanted
+    const solver = withChallengeBucket(wanted.issue.solver as unknown as SolverSettings, wanted.deploy)
+    const issue = { ...wanted.issue, solver: { ...solver } }
     const targets = reach.targets(wanted.deploy)
     requireUseful(names, targets)
     const shown = shownOrder(terminal, names, isAlone ? undefined : name, () => {
       for (const target of targets) target.warmUp?.()
     })
     const obtained: Obtained = await obtain({
-      wanted,
+      wanted: { ...wanted, issue },
       tidy: () => this.#issuer.tidy(name, shown.observer),
       issue: async (previous) => {
         const request = await issueRequest(name, names, issue, previous)

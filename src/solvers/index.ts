@@ -1,24 +1,36 @@
+import { endpointUrl, isBoundDomain, ossEndpoint } from '../aliyun/endpoint.js'
+import type { Permission } from '../aliyun/ram-policy.js'
 import { CertError } from '../errors.js'
 import { splitWords } from '../program.js'
+import { bucket, bucketPermissions } from './bucket.js'
 import { exec } from './exec.js'
 import type { ChallengeType, Solver } from './solver.js'
 import type { SolverContext, SolverSettings } from './solver-settings.js'
 import { standalone } from './standalone.js'
+import { tlsAlpn } from './tls-alpn.js'
 import { webroot } from './webroot.js'
 
 interface Kind {
   readonly answers: readonly ChallengeType[]
   make(settings: SolverSettings, context: SolverContext): Solver
+  /** The rights that it uses in the cloud; none where it is absent. */
+  permissions?(settings: SolverSettings): readonly Permission[]
 }
 
 const missing = (flag: string, why: string): CertError =>
   new CertError('USAGE', `the solver needs to know ${why}`, { hint: `add --${flag}` })
 
+const requireChallengeBucket = ({ challengeBucket }: SolverSettings): string => {
+  if (challengeBucket === undefined) throw missing('challenge-bucket BUCKET', 'which bucket the names are bound to')
+  return challengeBucket
+}
+
 /** The solvers by name. A new one is a file, a line here, and a page in docs/. */
 const kinds: Readonly<Record<string, Kind>> = {
   standalone: {
-    answers: ['http-01'],
-    make: ({ httpPort = 80 }) => standalone({ port: httpPort }),
+    answers: ['http-01', 'tls-alpn-01'],
+    make: ({ challenge, httpPort = 80, tlsPort = 443 }, { now }) =>
+      challenge === 'tls-alpn-01' ? tlsAlpn({ port: tlsPort, now }) : standalone({ port: httpPort }),
   },
   webroot: {
     answers: ['http-01'],
@@ -26,6 +38,26 @@ const kinds: Readonly<Record<string, Kind>> = {
       if (folder === undefined) throw missing('webroot DIR', 'which folder the web server serves')
       return webroot({ folder })
     },
+  },
+  bucket: {
+    answers: ['http-01'],
+    make: (settings, context) => {
+      const name = requireChallengeBucket(settings)
+      const { challengeRegion: region, challengeEndpoint, challengeEndpointIs: is } = settings
+      const flag = '--challenge-endpoint'
+      const url = challengeEndpoint === undefined ? undefined : endpointUrl(flag, challengeEndpoint)
+      const endpoint = ossEndpoint({
+        bucket: name,
+        region,
+        endpoint: url?.origin,
+        cnameEndpoint: url !== undefined && (is === undefined ? isBoundDomain(url) : is === 'bound domain'),
+        flag,
+        regionFlag: '--challenge-region',
+      })
+      const { httpPort = 80, tlsPort = 443, dnsResolver: nameServer } = settings
+      return bucket({ ...context, bucket: name, endpoint, bucketEndpoint: endpoint, httpPort, tlsPort, nameServer })
+    },
+    permissions: (settings) => bucketPermissions(requireChallengeBucket(settings)),
   },
   exec: {
     answers: ['http-01', 'dns-01'],
@@ -42,6 +74,13 @@ export const solverNames = Object.keys(kinds)
 /** Which challenges a solver can answer; empty for one that there is not. */
 export const challengesOf = (solver: string): readonly ChallengeType[] =>
   (Object.hasOwn(kinds, solver) ? kinds[solver]?.answers : undefined) ?? []
+
+/**
+ * The rights that a solver uses in the cloud.
+ * @throws CertError USAGE
+ */
+export const solverPermissions = (settings: SolverSettings): readonly Permission[] =>
+  (Object.hasOwn(kinds, settings.solver) ? kinds[settings.solver]?.permissions?.(settings) : undefined) ?? []
 
 /** @throws CertError USAGE */
 export const createSolver = (settings: SolverSettings, context: SolverContext): Solver => {

@@ -20,6 +20,8 @@ export interface SolverSettings {
   readonly challengeBucket?: string | undefined
   readonly challengeRegion?: string | undefined
   readonly challengeEndpoint?: string | undefined
+  /** What that is; where it is not said, its name tells. */
+  readonly challengeEndpointIs?: 'bound domain' | 'endpoint' | undefined
 }
 
 /** What solvers reach the world with; none of it is part of what they are. */

@@ -1,5 +1,8 @@
+import { once } from 'node:events'
+import { type IncomingMessage, request as plainRequest } from 'node:http'
 import { request } from 'node:https'
 import { networkInterfaces } from 'node:os'
+import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connect, type PeerCertificate } from 'node:tls'
 import t, { type Test } from 'tap'
@@ -229,4 +232,36 @@ t.test('edges close alone, and with the emulator', async (t) => {
   t.equal(await leafSeen(edges[1]), fingerprint(one))
   await emulator.close()
   t.equal(await look(edges[1], host), 'ECONNREFUSED')
+})
+
+t.test('over plain HTTP', async (t) => {
+  const emulator = await start(t)
+  const plain = await emulator.startPlainEdge()
+  const ask = async (name: string, path: string): Promise<readonly [number, string, string | undefined]> => {
+    const headers = { Host: `${name}:${plain.port}` }
+    const sent = plainRequest({ host: '127.0.0.1', port: plain.port, path, headers, agent: false }).end()
+    const [response] = (await once(sent, 'response')) as [IncomingMessage]
+    return [response.statusCode ?? 0, await text(response), response.headers.location]
+  }
+  const site = emulator.addBucket('a-website')
+  emulator.putObject('a-website', 'open', 'for all', { 'x-oss-object-acl': 'public-read' })
+  emulator.putObject('a-website', 'kept', 'for nobody')
+  emulator.bindCname(host, 'a-website')
+  const accelerated = emulator.addCdnDomain('cdn.example.com', { origin: 'a-website' })
+  for (const name of [host, 'cdn.example.com']) {
+    t.same(await ask(name, '/open'), [200, 'for all', undefined], `${name}: an object’s own ACL`)
+    t.match(await ask(name, '/kept'), [403, /<Code>AccessDenied</])
+    t.match(await ask(name, '/nothing'), [403, /<Code>AccessDenied</], 'a private bucket does not say what it has')
+    site.denyPlainHttp = true
+    t.match(await ask(name, '/open'), [403, /<Code>AccessDenied<.*by bucket policy/])
+    site.denyPlainHttp = false
+    site.blockPublicAccess = true
+    t.match(await ask(name, '/open'), [403, /<Code>AccessDenied</])
+    site.blockPublicAccess = false
+  }
+  t.match(await ask('unbound.example.com', '/open'), [403, /NonStandardHostForbidden/])
+  accelerated.forcedRedirect = 443
+  t.match(await ask('cdn.example.com', '/open?x'), [301, /html/, 'https://cdn.example.com/open?x'])
+  accelerated.forcedRedirect = 8443
+  t.match(await ask('cdn.example.com', '/open'), [301, /html/, 'https://cdn.example.com:8443/open'])
 })

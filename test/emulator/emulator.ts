@@ -13,7 +13,7 @@ import { exchange } from './exchange.js'
 import { type Fault, FaultBook, type FaultCondition, type FaultHandle } from './fault.js'
 import { Journal, type RecordedRequest } from './journal.js'
 import { givenKeyPair, type PemPair } from './key-pair.js'
-import { type ListenerOptions, listen } from './listener.js'
+import { type Listener, type ListenerOptions, listen } from './listener.js'
 import type { Bucket, BucketOptions, StoredObject } from './oss/bucket.js'
 import type { Cname, CnameCertificate } from './oss/custom-domains.js'
 import { Directory } from './oss/directory.js'
@@ -75,6 +75,8 @@ export interface Emulator {
 
   /** A server that shows what is bound, over TLS alone. It closes with the emulator. */
   startEdge(options?: EdgeOptions): Promise<Edge>
+  /** The same over plain HTTP: what strangers get who ask for `http://<domain>/`. */
+  startPlainEdge(options?: Omit<EdgeOptions, 'delayMs'>): Promise<Listener>
   readonly cdn: DomainStore
   readonly dcdn: DomainStore
   readonly cas: CasStore
@@ -115,10 +117,11 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
   const faults = new FaultBook()
   const journal = new Journal()
   const closing = new AbortController()
-  const edges: Edge[] = []
+  const edges: { close(): Promise<void> }[] = []
   let latency = 0
 
-  const oss = ossService({ directory, keys, now, pathStyle: options.pathStyle ?? false })
+  const ossParts = { directory, keys, now, pathStyle: options.pathStyle ?? false }
+  const oss = ossService(ossParts)
   const pop = popService({ products: [cdnProduct(cdn, cas), dcdnProduct(dcdn, cas), casProduct(cas)], keys, now })
   const services: readonly Service[] = [pop, oss]
   const answering = (services: readonly Service[]) =>
@@ -159,13 +162,22 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
     async startEdge(edge = {}) {
       const { products = ['cdn', 'dcdn', 'oss'] } = edge
       const cloud = { cdn, dcdn, domains: directory.domains }
-      const origin = originService({ directory, now, domainOf: domainOf(cloud, products) })
+      const origin = originService({ directory, now, plain: false, domainOf: domainOf(cloud, products) })
       const started = await startEdge(
         { now, onRequest: answering([origin, oss]), boundAt: boundAt(cloud, products) },
         edge,
       )
       edges.push(started)
       return started
+    },
+    async startPlainEdge(edge = {}) {
+      const { port, address, products = ['cdn', 'dcdn', 'oss'] } = edge
+      const cloud = { cdn, dcdn, domains: directory.domains }
+      const origin = originService({ directory, now, plain: true, domainOf: domainOf(cloud, products) })
+      const onRequest = answering([origin, ossService({ ...ossParts, plain: true })])
+      const listener = await listen({ port, address, onRequest })
+      edges.push(listener)
+      return listener
     },
     cdn,
     dcdn,

@@ -18,6 +18,7 @@ export interface Dns {
   clearTxt(host: string): Promise<void>
   addA(host: string, addresses: readonly string[]): Promise<void>
   clearA(host: string): Promise<void>
+  addAAAA(host: string, addresses: readonly string[]): Promise<void>
   setCname(host: string, target: string): Promise<void>
   setServfail(host: string): Promise<void>
   clearServfail(host: string): Promise<void>
@@ -45,6 +46,7 @@ export function dnsOver(managementPort: number): Dns {
     clearTxt: (host) => change('/clear-txt', { host: recordName(host) }),
     addA: (host, addresses) => change('/add-a', { host: recordName(host), addresses }),
     clearA: (host) => change('/clear-a', { host: recordName(host) }),
+    addAAAA: (host, addresses) => change('/add-aaaa', { host: recordName(host), addresses }),
     setCname: (host, target) => change('/set-cname', { host: recordName(host), target: recordName(target) }),
     setServfail: (host) => change('/set-servfail', { host: recordName(host) }),
     clearServfail: (host) => change('/clear-servfail', { host: recordName(host) }),

@@ -156,6 +156,34 @@ t.test('by the configuration', async (t) => {
   t.match(flags.stderr, new RegExp(`targets were given: what ${file[1]} says of them is left aside\n`))
 })
 
+t.test('a solver that proves names in the cloud', async (t) => {
+  const world = await openConfigWorld(t)
+  const entry = (issue: string, deploy: string) =>
+    `{ domains: [a.example.com], issue: ${issue}, deploy: [{ ${deploy} }] }`
+  const folder = 'directory: { path: out }'
+  const file = world.write(
+    'proving.yaml',
+    `certificates:
+      a.example.com: ${entry('{ solver: bucket }', 'oss-cname: { bucket: my-website, region: cn-hangzhou, domain: auto }')}
+      b.example.com: ${entry('{ challenge-bucket: other-website, challenge-region: cn-hangzhou }', folder)}
+      c.example.com: ${entry('{ solver: standalone }', folder)}\n`,
+  )
+  const run = await ask(world, ['--config', file])
+  t.equal(run.code, 0, run.stderr)
+  const places = ['my-website', 'other-website'].map((name) => `acs:oss:*:*:${name}/.well-known/acme-challenge/*`)
+  for (const action of ['oss:PutObject', 'oss:PutObjectAcl', 'oss:DeleteObject']) {
+    t.same(on(policyOf(run), action), places, action)
+  }
+  t.match(run.stderr, /needed: puts the answers .* \(for proving a\.example\.com, proving b\.example\.com\)\n/)
+  const missing = world.write(
+    'missing.yaml',
+    `certificates:\n  a.example.com: ${entry('{ solver: bucket }', folder)}\n`,
+  )
+  const refused = await ask(world, ['--config', missing])
+  t.equal(refused.code, 2)
+  t.match(refused.stderr, /missing\.yaml:\d+.*which bucket the names are bound to/)
+})
+
 t.test('what needs nothing of the cloud', async (t) => {
   const world = await openConfigWorld(t)
   const run = await ask(world, ['--directory', 'out'])

@@ -31,6 +31,8 @@ export interface DomainOptions {
   readonly origin?: string | undefined
   /** The feature that lets the product read a private bucket. */
   readonly privateOrigin?: boolean | undefined
+  /** Whoever comes by plain HTTP is sent to HTTPS at this port. */
+  readonly forcedRedirect?: number | undefined
   /** What DescribeDomainCname says: 0 (unless told) where DNS leads to the product, 1 where it does not, -1 for a timeout. */
   readonly cnameStatus?: -1 | 0 | 1 | undefined
 }
@@ -50,6 +52,7 @@ export class Domain {
   modified: Date
   origin: string | undefined
   privateOrigin: boolean
+  forcedRedirect: number | undefined
   cnameStatus: -1 | 0 | 1
   readonly #hosted: Timeline<Hosted>
   readonly #now: () => Date
@@ -64,6 +67,7 @@ export class Domain {
     this.modified = this.created
     this.origin = options.origin
     this.privateOrigin = options.privateOrigin ?? false
+    this.forcedRedirect = options.forcedRedirect
     this.cnameStatus = options.cnameStatus ?? 0
     this.#status = options.status ?? 'online'
     this.#hosted = new Timeline(hosted)

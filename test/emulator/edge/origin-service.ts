@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import type { Answer } from '../answer.js'
 import type { Domain } from '../cdn/domain.js'
 import { ossAnswers } from '../oss/answers.js'
-import { authorize } from '../oss/authorize.js'
+import { authorize, requireTls } from '../oss/authorize.js'
 import type { Bucket } from '../oss/bucket.js'
 import type { Directory } from '../oss/directory.js'
 import type { Outcome } from '../oss/operation.js'
@@ -14,9 +15,21 @@ import type { WireRequest } from '../wire-request.js'
 export interface OriginParts {
   readonly directory: Directory
   readonly now: () => Date
+  /** Whether requests come by plain HTTP, and are fetched by it. */
+  readonly plain: boolean
   /** The accelerated domain of a host, and whose it is. */
   readonly domainOf: (host: string) => { readonly product: 'cdn' | 'dcdn'; readonly domain: Domain } | undefined
 }
+
+const sentToHttps = ({ host, target }: WireRequest, port: number): Answer => ({
+  status: 301,
+  headers: {
+    Server: 'Tengine',
+    Location: `https://${host.replace(/:\d+$/, '')}${port === 443 ? '' : `:${port}`}${target}`,
+    'Content-Type': 'text/html',
+  },
+  body: Buffer.from('<html><head><title>301 Moved Permanently</title></head></html>\n'),
+})
 
 const fetched = (request: WireRequest, domain: Domain, bucket: Bucket, key: string, directory: Directory): Outcome => {
   const operation = [getObject, headObject].find(({ method }) => method === request.method)
@@ -37,7 +50,7 @@ const fetched = (request: WireRequest, domain: Domain, bucket: Bucket, key: stri
 }
 
 /** What CDN and DCDN answer: the objects of the bucket behind a domain, never from a cache. */
-export const originService = ({ directory, now, domainOf }: OriginParts): Service => ({
+export const originService = ({ directory, now, plain, domainOf }: OriginParts): Service => ({
   match(request) {
     const found = domainOf(request.host.replace(/:\d+$/, ''))
     const bucket = found?.domain.origin === undefined ? undefined : directory.find(found.domain.origin)
@@ -53,7 +66,10 @@ export const originService = ({ directory, now, domainOf }: OriginParts): Servic
       accessKeyId: undefined,
       requestId,
       perform() {
+        const { forcedRedirect } = found.domain
+        if (plain && forcedRedirect !== undefined) return sentToHttps(request, forcedRedirect)
         try {
+          requireTls(bucket, plain)
           return answers.of(fetched(request, found.domain, bucket, key, directory))
         } catch (error) {
           if (error instanceof OssRefusal) return answers.of(error)

@@ -20,7 +20,7 @@ const resourceOf = ({ bucket, key, resource }: Access): string =>
 
 /** An object's own ACL comes first; only `default` looks at the bucket. Listing is never public. */
 const publiclyReadable = ({ action, bucket, key }: Access): boolean => {
-  if (action !== 'oss:GetObject') return false
+  if (action !== 'oss:GetObject' || bucket.blockPublicAccess) return false
   const acl = bucket.objects.get(key)?.acl ?? 'default'
   return acl === 'default' ? bucket.acl !== 'private' || bucket.policyPublic : acl !== 'private'
 }
@@ -49,6 +49,11 @@ export const deniedByRam = (key: AccessKey, action: string, verdict: Verdict): O
       element('AuthAction', action),
     ]),
   ])
+
+/** A policy of the bucket that denies what does not come over TLS counts for more than every grant. */
+export const requireTls = (bucket: Bucket, plain: boolean): void => {
+  if (plain && bucket.denyPlainHttp) throw accessDenied('Access denied by bucket policy.', '0003-00000201')
+}
 
 /** Throws unless the sender may. What is public needs no Allow, but a Deny still counts. */
 export const authorize = (sender: AccessKey | undefined, access: Access): void => {

@@ -15,6 +15,10 @@ export interface BucketOptions {
   readonly publicEndpointForbidden?: boolean | undefined
   /** Transfer acceleration is on. */
   readonly accelerate?: boolean | undefined
+  /** A bucket policy denies what does not come over TLS (`acs:SecureTransport`). Seen where `startPlainEdge` listens. */
+  readonly denyPlainHttp?: boolean | undefined
+  /** No ACL and no policy makes anything public. */
+  readonly blockPublicAccess?: boolean | undefined
 }
 
 export interface StoredObject {
@@ -49,6 +53,8 @@ export class Bucket {
   policyPublic: boolean
   publicEndpointForbidden: boolean
   accelerate: boolean
+  denyPlainHttp: boolean
+  blockPublicAccess: boolean
   readonly objects = new Map<string, StoredObject>()
 
   constructor(name: string, options: BucketOptions, created: Date) {
@@ -60,6 +66,8 @@ export class Bucket {
     this.policyPublic = options.policyPublic ?? false
     this.publicEndpointForbidden = options.publicEndpointForbidden ?? false
     this.accelerate = options.accelerate ?? false
+    this.denyPlainHttp = options.denyPlainHttp ?? false
+    this.blockPublicAccess = options.blockPublicAccess ?? false
   }
 
   get location(): string {

@@ -1,7 +1,7 @@
 import { element } from '../xml.js'
 import { checkDigest } from './digest.js'
 import type { Operation, OssCall, Outcome } from './operation.js'
-import { invalidArgument, OssRefusal } from './refusal.js'
+import { accessDenied, invalidArgument, OssRefusal } from './refusal.js'
 
 const acls = ['default', 'private', 'public-read', 'public-read-write']
 
@@ -31,11 +31,13 @@ const checkLength = ({ request: { headers } }: OssCall): void => {
   throw new OssRefusal(411, 'MissingContentLength', 'You must provide the Content-Length HTTP header.')
 }
 
-const checkAcl = ({ request, sender, demand }: OssCall): void => {
+const checkAcl = ({ request, bucket, sender, demand }: OssCall): void => {
   const acl = request.headers['x-oss-object-acl']
   if (acl === undefined) return
   if (!acls.includes(acl)) throw invalidArgument('no such object access control exists', 'x-oss-object-acl', acl)
   if (!sender?.aclHeaderNeedsNothing) demand('oss:PutObjectAcl')
+  // The vendor's wording is not known.
+  if (bucket.blockPublicAccess && acl.startsWith('public')) throw accessDenied('Put public object acl is not allowed.')
 }
 
 const checkEncryption = ({ request, demand }: OssCall): void => {

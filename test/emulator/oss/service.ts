@@ -6,7 +6,7 @@ import { element } from '../xml.js'
 import { locate, type Place } from './addressing.js'
 import { ossAnswers } from './answers.js'
 import { authenticate } from './authenticate.js'
-import { authorize } from './authorize.js'
+import { authorize, requireTls } from './authorize.js'
 import type { Bucket } from './bucket.js'
 import { readClaim } from './claim.js'
 import type { Directory } from './directory.js'
@@ -20,6 +20,8 @@ export interface OssParts {
   readonly now: () => Date
   /** Whether `/bucket/key` works on the emulator's own address; the real service knows no such thing. */
   readonly pathStyle: boolean
+  /** Whether requests count as plain HTTP; elsewhere those without TLS stand for ones with it. */
+  readonly plain?: boolean
 }
 
 /** `fn`'s value, or the refusal it threw. Anything else it throws is a defect. */
@@ -82,6 +84,7 @@ const carryOut = (parts: OssParts, request: WireRequest, place: Place, operation
   const bucket = existing(place, parts.directory)
   checkEndpoint(place, bucket, operation)
   if (operation === undefined) throw notBuilt(request)
+  requireTls(bucket, parts.plain ?? false)
   const demand = (action: string, resource?: string): void =>
     authorize(sender, { action, bucket, key: place.key, resource })
   demand(operation.action)
