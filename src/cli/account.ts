@@ -206,7 +206,6 @@ const show = (terminal: Terminal, action: string, entry: Entry): void => {
   terminal.result(`${ca.name}: the account of ${printable(name)}: ${what}`)
   if (url !== undefined) terminal.result(`  ${printable(url)}`)
   if (state !== undefined && state.contact.length > 0) terminal.result(`  ${printable(state.contact.join(', '))}`)
-  if (action === 'update') terminal.progress(`give --email ${name} to issue-and-deploy from now on, or none`)
   if (error !== undefined) terminal.failure(error.message, error.hint)
 }
 

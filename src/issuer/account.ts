@@ -39,13 +39,15 @@ export class AccountStore {
     this.#folder = [...folder, name]
   }
 
-  /** The account of this address; without one, the only account that there is. */
+  /** The account of this address, or that had it before; without one, the only account that there is. */
   static async open(state: StateFolder, ca: Ca, email: string | undefined): Promise<AccountStore> {
     const folder = folderOf(ca)
     const known = (await state.list(folder)).filter((name) => name !== directoryFile)
     const [only] = known
     const name = email ?? (known.length === 1 && only !== undefined ? only : 'default')
-    return new AccountStore(state, ca, folder, name)
+    const renamed =
+      email === undefined || known.includes(email) ? undefined : await holderOf(state, folder, known, email)
+    return new AccountStore(state, ca, folder, renamed ?? name)
   }
 
   /** Every account that has a key, of one CA or of all. */
@@ -85,8 +87,7 @@ export class AccountStore {
   }
 
   async keepUrl(url: string): Promise<void> {
-    const kept: KeptAccount = { url, directory: this.ca.directory }
-    await this.#state.write([...this.#folder, accountFile], `${JSON.stringify(kept, null, 2)}\n`)
+    await this.#keep({ ...(await this.#kept()), url })
   }
 
   /** Makes a second key that is to follow the first, and keeps it before the CA is told of it. */
@@ -104,10 +105,15 @@ export class AccountStore {
     await this.#state.remove([...this.#folder, nextKeyFile])
   }
 
-  /** Files the account under another name. @throws CertError USAGE where there is one of that name */
+  /**
+   * Files the account under another name. Timers and configurations that still have the former one find it all the same.
+   * @throws CertError USAGE where there is one of that name
+   */
   async rename(name: string): Promise<AccountStore> {
     if (name === this.name) return this
     await this.requireFree(name)
+    const kept = await this.#kept()
+    await this.#keep({ ...kept, formerly: [...kept.formerly.filter((one) => one !== name), this.name] })
     await this.#state.renameFolder(this.#folder, name)
     return new AccountStore(this.#state, this.ca, this.#ca, name)
   }
@@ -132,6 +138,15 @@ export class AccountStore {
     await this.#state.write([...this.#ca, directoryFile], `${JSON.stringify(kept, null, 2)}\n`)
   }
 
+  async #kept(): Promise<KeptAccount> {
+    return keptIn(await this.#state.read([...this.#folder, accountFile]))
+  }
+
+  async #keep(account: KeptAccount): Promise<void> {
+    const kept: KeptAccount = { ...account, directory: this.ca.directory }
+    await this.#state.write([...this.#folder, accountFile], `${JSON.stringify(kept, null, 2)}\n`)
+  }
+
   async #newKey(file: string): Promise<KeyObject> {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
     await this.#state.write([...this.#folder, file], pemOf(privateKey))
@@ -143,6 +158,8 @@ interface KeptAccount {
   readonly url: string | undefined
   /** Of the CA. Older files do not have it. */
   readonly directory: string | undefined
+  /** What else it was filed under. */
+  readonly formerly: readonly string[]
 }
 
 interface KeptDirectory {
@@ -159,6 +176,19 @@ const folderOf = ({ directory }: Ca): readonly string[] => {
   return [root, `${host}${pathname === '/' ? '' : pathname}`]
 }
 
+/** The account that was filed under this name before. */
+const holderOf = async (
+  state: StateFolder,
+  folder: readonly string[],
+  names: readonly string[],
+  former: string,
+): Promise<string | undefined> => {
+  for (const name of names) {
+    if (keptIn(await state.read([...folder, name, accountFile])).formerly.includes(former)) return name
+  }
+  return undefined
+}
+
 /** The CA that a folder is of; undefined where it is none of ours. */
 const caOf = async (state: StateFolder, place: string, account: string): Promise<Ca | undefined> => {
   const { directory } = keptIn(await state.read([root, place, account, accountFile]))
@@ -170,10 +200,13 @@ const caOf = async (state: StateFolder, place: string, account: string): Promise
 }
 
 const keptIn = (json: string | undefined): KeptAccount => {
-  const { url, directory } = Object(json === undefined ? undefined : parse(json)) as Readonly<Record<string, unknown>>
+  const { url, directory, formerly } = Object(json === undefined ? undefined : parse(json)) as Readonly<
+    Record<string, unknown>
+  >
   return {
     url: typeof url === 'string' ? url : undefined,
     directory: typeof directory === 'string' ? directory : undefined,
+    formerly: Array.isArray(formerly) ? formerly.map(String) : [],
   }
 }
 
