@@ -1,5 +1,6 @@
 // A new key for an account: whatever happens between us and the CA, and to this process, the account is not lost.
 import { createPublicKey, type KeyObject } from 'node:crypto'
+import { once } from 'node:events'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type Account, AccountStore } from '../src/issuer/account.js'
@@ -7,6 +8,7 @@ import { type OpenSession, rollOver, settleRollover } from '../src/issuer/accoun
 import { AcmeSession } from '../src/issuer/acme-session.js'
 import { findCa } from '../src/issuer/ca.js'
 import { CaConnection } from '../src/issuer/ca-connection.js'
+import { CaSessions } from '../src/issuer/ca-sessions.js'
 import { StateFolder } from '../src/state/state-folder.js'
 import { makeFolder } from './issue-command.js'
 import { type RunResult, runCommand } from './run-command.js'
@@ -51,35 +53,39 @@ const registered = async (t: Test) => {
   return { ca, root, store, open, read }
 }
 
+const knows = (ca: StubCa, key: KeyObject): boolean => {
+  const print = thumbprint(createPublicKey(key).export({ format: 'jwk' }))
+  return ca.accounts.some((account) => account.status === 'valid' && account.thumbprint === print)
+}
+
 /** Is what lies on disk one key, and the one that the CA knows? */
 const isWhole = async (t: Test, ca: StubCa, read: () => Promise<Account>, what: string): Promise<KeyObject> => {
   const { key, nextKey } = await read()
   t.equal(nextKey, undefined, `${what}: one key is left`)
-  const known = thumbprint(createPublicKey(key).export({ format: 'jwk' }))
-  t.ok(
-    ca.accounts.some((one) => one.thumbprint === known),
-    `${what}: it is the one that the CA knows`,
-  )
+  t.ok(knows(ca, key), `${what}: it is the one that the CA knows`)
   return key
 }
 
 t.test('killed at any request, and gone on', async (t) => {
   const { ca, root, read } = await registered(t)
-  const run = (action: string, onRequest?: () => boolean): Promise<RunResult> =>
+  const run = (action: string, fatal?: number): Promise<RunResult> =>
     runCommand(['account', action, '--ca', ca.directoryUrl, '--state-dir', root, '--json'], {
       onStart: (child) => {
-        ca.manners.amend = (reply) => {
-          // Dead before the answer, which the CA has acted upon, leaves it.
-          if (onRequest?.() === true) child.kill('SIGKILL')
-          return reply
+        if (fatal === undefined) return
+        const kill = async (): Promise<'hang'> => {
+          const ended = once(child, 'exit')
+          child.kill('SIGKILL')
+          await ended
+          return 'hang'
         }
+        // Dead before the answer, which the CA has acted upon, leaves it.
+        ca.onRequest(fatal, kill, { when: 'after' })
       },
     })
   const outcomes: string[] = []
   for (let fatal = 1; ; fatal++) {
     const before = (await read()).key
-    let seen = 0
-    const { code, signal } = await run('rollover', () => ++seen === fatal)
+    const { code, signal } = await run('rollover', fatal)
     if (signal === null) {
       t.equal(code, 0, 'with no request left to die at')
       t.notOk((await isWhole(t, ca, read, 'undisturbed')).equals(before), 'it is a new one')
@@ -132,6 +138,25 @@ t.test('the CA says no', async (t) => {
     t.notOk(after.key.equals(before.key))
     t.ok((await isWhole(t, ca, read, 'done all the same')).equals(after.key))
   })
+})
+
+t.test('the next order goes on from where a rollover was interrupted', async (t) => {
+  const { ca, root, store, open, read } = await registered(t)
+  ca.fail('keyChange', 'kill-after')
+  await t.rejects(rollOver(store, await read(), open), { code: 'CA_UNAVAILABLE' })
+  const { nextKey } = await read()
+  const sessions = new CaSessions({
+    state: await StateFolder.open(root),
+    timeout: 5000,
+    now: () => new Date(),
+    signal: new AbortController().signal,
+    trace: () => undefined,
+  })
+  t.teardown(() => sessions.close())
+  const access = { email, agreeTos: false, externalAccount: undefined, caBundle: undefined }
+  const { session } = await sessions.open({ ca: findCa(ca.directoryUrl), ...access }, 1, () => undefined)
+  t.match(await session.newOrder([{ type: 'dns', value: 'example.com' }]), { status: 'pending' })
+  t.ok((await isWhole(t, ca, read, 'ordered')).equals(nextKey as KeyObject))
 })
 
 t.test('a CA that knows neither key', async (t) => {
