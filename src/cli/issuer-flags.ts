@@ -68,7 +68,7 @@ export const solverSettings = (values: IssuerValues, names: readonly string[]): 
       'WILDCARD_NEEDS_DNS',
       `${names.find((name) => name.startsWith('*.'))} can be proven by DNS alone`,
       {
-        hint: 'add a solver that can set TXT records: --challenge dns-01 --solver exec --exec-auth COMMAND',
+        hint: 'add a solver that can set TXT records: --solver alidns, or --challenge dns-01 --solver exec --exec-auth COMMAND',
       },
     )
   }
@@ -78,6 +78,7 @@ export const solverSettings = (values: IssuerValues, names: readonly string[]): 
     ...(solver === 'standalone' &&
       (challenge === 'tls-alpn-01' ? { tlsPort: values['tls-port'] } : { httpPort: values['http-port'] })),
     ...(challenge === 'dns-01' && { dnsTimeout: values['dns-timeout'], dnsResolver: values['dns-resolver'] }),
+    ...(solver === 'alidns' && { alidnsEndpoint: values['alidns-endpoint'] }),
     // Absolute, since it is kept for renewals, which may stand somewhere else.
     webroot: values.webroot && resolve(values.webroot),
     execAuth: values['exec-auth'],
