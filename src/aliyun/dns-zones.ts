@@ -44,7 +44,11 @@ export class DnsZones {
    */
   async find(name: string, signal: AbortSignal): Promise<ZoneLook> {
     const candidates = zonesAbove(name)
-    const refusals = await Promise.all(candidates.map((candidate) => this.#lookAt(candidate, signal)))
+    const looks = await Promise.allSettled(candidates.map((candidate) => this.#lookAt(candidate, signal)))
+    const refusals = looks.map((look) => {
+      if (look.status === 'rejected') throw look.reason
+      return look.value
+    })
     const at = refusals.indexOf(undefined)
     const zone = candidates[at]
     if (zone !== undefined) return { zone }

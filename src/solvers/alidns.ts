@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import type { DnsZones } from '../aliyun/dns-zones.js'
 import { CertError, systemCode } from '../errors.js'
 import { resolverOf } from '../name-server.js'
@@ -52,6 +53,8 @@ export const alidns = ({ zones, resolver, settle }: AlidnsOptions): Solver => {
     settle,
     present: async (challenge, _all, signal) => {
       const { place, value } = challenge
+      // All names listen to it at once, which is no leak.
+      setMaxListeners(0, signal)
       await along(place, signal, async (zone, name) => {
         const done = await zones.addTxt(zone, name, value, signal)
         if ('leadsTo' in done) return done.leadsTo
@@ -61,6 +64,7 @@ export const alidns = ({ zones, resolver, settle }: AlidnsOptions): Solver => {
     },
     cleanUp: async (challenge, _all, signal) => {
       const { place, value } = challenge
+      setMaxListeners(0, signal)
       const ours = written.get(keyOf(challenge))
       if (ours !== undefined && ours.id !== '') await zones.remove(ours.zone, ours.name, ours.id, signal)
       else await along(place, signal, (zone, name) => zones.removeTxt(zone, name, value, signal))

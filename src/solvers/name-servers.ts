@@ -100,7 +100,9 @@ export class NameServers {
 
   /** Does it answer at all? Packets get lost, so it is asked twice. */
   async isThere(name: string, server: NameServer): Promise<boolean> {
-    for (let tries = 1; tries <= 2 && !server.hasAnswered; tries++) await this.txt(name, server)
+    for (let tries = 1; tries <= 2 && !server.hasAnswered; tries++) {
+      await this.#ask(server, (resolver) => resolver.resolveNs(name))
+    }
     return server.hasAnswered
   }
 

@@ -1,6 +1,9 @@
 // dns-01 through AliDNS: a real CA validates what the command writes into the emulator's zones, by way of a name server
 // that answers from them.
 import t, { type Test } from 'tap'
+import { HttpConnections } from '../../src/http-connections.js'
+import { Secret } from '../../src/secret.js'
+import { createSolver, solverPermissions } from '../../src/solvers/index.js'
 import type { AccessKey } from '../emulator/access-key.js'
 import {
   certificatesIn,
@@ -76,7 +79,7 @@ t.test('a wildcard beside its base, and a name in a zone within the zone', async
   if (!t.equal(result.code, 0)) return t.comment(result.stdout + result.stderr)
   await isServable(t, pebble, world, names)
   const { '_acme-challenge.example.com': both = [], ...others } = most
-  t.match([...both].sort(), [/^[\w-]{43}$/, /^[\w-]{43}$/, 'of somebody else'], 'both values, beside what was there')
+  t.match(both, ['of somebody else', /^[\w-]{43}$/, /^[\w-]{43}$/], 'both values, beside what was there')
   t.match(others, { '_acme-challenge.a.b.c.dev.example.com': [/^[\w-]{43}$/] })
   const zones = added().map(({ DomainName }) => DomainName)
   t.same(zones.sort(), ['dev.example.com', 'example.com', 'example.com'], 'the longest zone that there is')
@@ -127,7 +130,6 @@ t.test('twenty names, with trouble on the way', async (t) => {
   t.equal(alidns.zone('example.com')?.records.size, before, 'nothing is left')
   const duplicates = emulator.requests.slice(since).filter(({ answer }) => answer?.code === 'DomainRecordDuplicate')
   t.equal(duplicates.length, 1)
-  t.ok(emulator.busiestSecond('alidns:*') <= 28, 'below what the service allows')
   t.match(stderr, /TXT records: 20 of 20/)
   return undefined
 })
@@ -154,20 +156,45 @@ t.test('a failed order is cleaned up as well', async (t) => {
   t.same(txt('_acme-challenge.late.example.com'), [])
 })
 
+const key: AccessKey = {
+  id: world.environment['ALIBABA_CLOUD_ACCESS_KEY_ID'] ?? '',
+  secret: world.environment['ALIBABA_CLOUD_ACCESS_KEY_SECRET'] ?? '',
+  allow: [{ action: '*', resource: '*' }],
+}
+
+const { signal } = new AbortController()
+
+/** A solver as another process would make it. */
+const newSolver = (t: Test) => {
+  const connections = new HttpConnections()
+  t.teardown(() => connections.close())
+  const credentials = async () => ({
+    accessKeyId: new Secret(key.id),
+    accessKeySecret: new Secret(key.secret),
+    securityToken: undefined,
+  })
+  return createSolver(
+    { solver: 'alidns', challenge: 'dns-01', alidnsEndpoint: emulator.url, dnsResolver: dns.address },
+    { environment: {}, connections, credentials, timeout: 10_000, now: () => new Date() },
+  )
+}
+
+const challengeAt = (domain: string, value: string) => ({
+  type: 'dns-01' as const,
+  domain,
+  token: 'token',
+  place: `_acme-challenge.${domain}`,
+  value,
+})
+
 t.test('refusals', async (t) => {
-  const key: AccessKey = {
-    id: world.environment['ALIBABA_CLOUD_ACCESS_KEY_ID'] ?? '',
-    secret: world.environment['ALIBABA_CLOUD_ACCESS_KEY_SECRET'] ?? '',
-    allow: [{ action: '*', resource: '*' }],
-  }
-  const refused = async (name: string, error: object) => {
-    const mark = pebble.mark()
-    const { code, json } = await order([name])
-    t.match({ code, error: json.error }, { code: 1, error }, name)
-    t.equal(pebble.requests(mark)['POST /chalZ'], undefined)
-  }
+  t.teardown(() => emulator.addKey(key))
+  const refused = async (name: string, error: object) =>
+    t.match(await newSolver(t).present(challengeAt(name, 'value'), [], signal).catch((thrown: unknown) => thrown), {
+      code: 'CLOUD_REFUSED',
+      ...error,
+    })
   await refused('www.example.edu', {
-    code: 'CLOUD_REFUSED',
     vendor: { code: 'IncorrectDomainUser' },
     message: /^looking for the zone of _acme-challenge\.www\.example\.edu in AliDNS: example\.edu: IncorrectDomainUser/,
     hint: /another account/,
@@ -177,27 +204,54 @@ t.test('refusals', async (t) => {
     message: /: example\.co\.uk: /,
     hint: /no such zone in AliDNS.*CNAME.*--solver exec/,
   })
+  alidns.addRecord('example.com', '_acme-challenge.astray', 'CNAME', 'astray.example.edu')
+  await refused('astray.example.com', {
+    message: /^a CNAME leads _acme-challenge\.astray\.example\.com elsewhere: looking for the zone of astray\.example\.edu/,
+  })
+  alidns.addRecord('example.com', '_acme-challenge.round', 'CNAME', '_acme-challenge.round.example.com')
+  await refused('round.example.com', { code: 'SOLVER_FAILED', message: /lead on and on/ })
   emulator.addKey({ ...key, allow: [{ action: 'alidns:DescribeDomainRecords', resource: 'domain/example.com' }] })
   await refused('www.example.com', {
     vendor: { code: 'Forbidden.RAM' },
     hint: /grant the RAM user alidns:AddDomainRecord on acs:alidns:\*:\*:domain\/example\.com /,
   })
-  emulator.addKey({ ...key, allow: [{ action: 'oss:*', resource: '*' }] })
-  await refused('www.example.com', {
+  emulator.addKey({ ...key, allow: [] })
+  const mark = pebble.mark()
+  const { code, json } = await order(['www.example.com'])
+  t.equal(code, 1)
+  t.match(json.error, {
+    code: 'CLOUD_REFUSED',
     vendor: { code: 'Forbidden.RAM' },
     hint: /grant the RAM user alidns:DescribeDomainRecords on acs:alidns:\*:\*:domain\/example\.com /,
   })
-  // What is printed as the least policy is enough.
-  const actions = ['AddDomainRecord', 'DeleteDomainRecord', 'DescribeDomainRecords'].map((one) => `alidns:${one}`)
-  emulator.addKey({
-    ...key,
-    allow: [
-      { action: 'oss:*', resource: '*' },
-      { action: actions, resource: 'acs:alidns:*:*:domain/example.com' },
-    ],
-  })
-  t.equal((await order(['least.example.com'])).code, 0)
-  emulator.addKey(key)
+  t.equal(pebble.requests(mark)['POST /chalZ'], undefined)
+})
+
+t.test('what is printed as the least policy is enough', async (t) => {
+  t.teardown(() => emulator.addKey(key))
+  const rights = solverPermissions('alidns', ['*.least.example.com'])
+  const allow = rights.map(({ actions, resources }) => ({ action: actions, resource: resources }))
+  emulator.addKey({ ...key, allow: [...allow, { action: 'oss:*', resource: '*' }] })
+  const { code, stdout, stderr } = await order(['*.least.example.com'])
+  if (!t.equal(code, 0)) t.comment(stdout + stderr)
+})
+
+t.test('a later process cleans up, which knows nothing but the challenge', async (t) => {
+  const value = 'v'.repeat(43)
+  const names = ['old.example.com', 'www.dev.example.com', 'led.example.com', 'www.example.org']
+  alidns.addRecord('example.com', '_acme-challenge.old', 'TXT', value)
+  alidns.addRecord('example.com', '_acme-challenge.old', 'TXT', value.toUpperCase())
+  alidns.addRecord('example.com', '_acme-challenge.older', 'TXT', value)
+  alidns.addRecord('acme.example.net', 'led', 'TXT', value)
+  alidns.addRecord('example.org', '_acme-challenge.www', 'CNAME', 'www.acme.example.net')
+  alidns.addRecord('acme.example.net', 'www', 'TXT', value)
+  for (const what of ['first', 'again, where nothing is left']) {
+    const solver = newSolver(t)
+    for (const name of names) await solver.cleanUp(challengeAt(name, value), [], signal)
+    t.same(txt('_acme-challenge.old.example.com'), [value.toUpperCase()], what)
+    t.same(txt('_acme-challenge.older.example.com'), [value], 'its name only begins like that')
+    t.same([...txt('led.acme.example.net'), ...txt('www.acme.example.net')], [], 'where CNAMEs lead')
+  }
 })
 
 t.test('nothing was given away by any of this', async (t) => testOutput(t))
