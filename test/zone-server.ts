@@ -113,7 +113,8 @@ const answersFor = (question: Question): Buffer[] => {
     const own = record(name, codes.CNAME, encodeName(cname))
     return type === codes.CNAME || !follows ? [own] : [own, ...answersFor({ ...question, name: cname })]
   }
-  if (type === codes.TXT) return all.filter((one) => one.type === 'TXT').map(({ value }) => record(name, type, text(value)))
+  if (type === codes.TXT)
+    return all.filter((one) => one.type === 'TXT').map(({ value }) => record(name, type, text(value)))
   if (type === codes.A && store.zoneAbove(name) !== undefined) return [record(name, type, Buffer.from([127, 0, 0, 1]))]
   return []
 }

@@ -52,7 +52,9 @@ export class DnsZones {
     const at = refusals.indexOf(undefined)
     const zone = candidates[at]
     if (zone !== undefined) return { zone }
-    const told = mostTelling(refusals.filter((_, i) => isLikely(candidates[i] ?? '')).filter((one) => one !== undefined))
+    const told = mostTelling(
+      refusals.filter((_, i) => isLikely(candidates[i] ?? '')).filter((one) => one !== undefined),
+    )
     const message = `looking for the zone of ${name} in AliDNS: ${told?.message ?? 'it has no zone'}`
     return {
       refusal: new CertError('CLOUD_REFUSED', message, { cause: told, hint: told?.hint, vendor: told?.vendor }),

@@ -9,6 +9,7 @@ import {
 import type { CertificateConfig, Config } from '../config/config.js'
 import { CertError } from '../errors.js'
 import { nearest } from '../nearest.js'
+import { solverPermissions } from '../solvers/index.js'
 import { targetPermissions } from '../targets/index.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
 import { type Common, commonFlags } from './common-flags.js'
@@ -72,7 +73,11 @@ export const command = defineCommand({
   },
 })
 
-type Deployment = readonly AskedTarget[]
+interface Deployment {
+  readonly targets: readonly AskedTarget[]
+  /** What proves which names, where the configuration says that we issue. */
+  readonly proof?: { readonly solver: string; readonly names: readonly string[] }
+}
 
 /** Where certificates go: one deployment by flags and variables, else those of the configuration. */
 const deploymentsOf = async (
@@ -84,7 +89,7 @@ const deploymentsOf = async (
   const asked = askedTargets(values)
   if (asked.length > 0) {
     await sayThatFileIsLeftAside(values, surroundings, terminal, true)
-    return [asked]
+    return [{ targets: asked }]
   }
   const config = await openConfig(values, surroundings, true)
   if (config === undefined) {
@@ -93,7 +98,10 @@ const deploymentsOf = async (
       hint: 'name targets as for acme-oss deploy, such as --bucket my-ssl-certs --region cn-hangzhou; or a configuration with --config (acme-oss config init writes one)',
     })
   }
-  return chosenEntries(config, names).map((entry) => targetsOfEntry(config, entry, values))
+  return chosenEntries(config, names).map((entry) => ({
+    targets: targetsOfEntry(config, entry, values),
+    proof: { solver: String(entry.issue?.['solver'] ?? ''), names: entry.domains },
+  }))
 }
 
 /** @throws CertError USAGE */
@@ -116,11 +124,13 @@ const entryOf = (config: Config, wanted: string): CertificateConfig => {
   })
 }
 
-const usedBy = (deployment: Deployment): UsedPermission[] => {
-  const users = deployment.map(targetName)
-  return targetPermissions(deployment).flatMap((permissions, i) =>
+const usedBy = ({ targets, proof }: Deployment): UsedPermission[] => {
+  const users = targets.map(targetName)
+  const deploying = targetPermissions(targets).flatMap((permissions, i) =>
     permissions.map((permission) => ({ ...permission, user: users[i] ?? '' })),
   )
+  const proving = proof === undefined ? [] : solverPermissions(proof.solver, proof.names)
+  return [...deploying, ...proving.map((permission) => ({ ...permission, user: `solver ${proof?.solver}` }))]
 }
 
 /** Whoever may do one of these on any certificate of the account can have its private key. */

@@ -74,11 +74,7 @@ export const alidns = ({ zones, resolver, settle }: AlidnsOptions): Solver => {
 }
 
 /** Not being told is as good as none. */
-const cnameOf = async (
-  name: string,
-  server: string | undefined,
-  signal: AbortSignal,
-): Promise<string | undefined> => {
+const cnameOf = async (name: string, server: string | undefined, signal: AbortSignal): Promise<string | undefined> => {
   const resolver = resolverOf(server)
   const cancel = () => resolver.cancel()
   signal.addEventListener('abort', cancel, { once: true })

@@ -124,7 +124,8 @@ export class NameServers {
   #resolverOf({ address }: NameServer): Resolver {
     const known = this.#resolvers.get(address)
     if (known !== undefined) return known
-    const own = isIP(address) === 0 ? address : isIP(address) === 6 ? `[${address}]:${this.#port}` : `${address}:${this.#port}`
+    const own =
+      isIP(address) === 0 ? address : isIP(address) === 6 ? `[${address}]:${this.#port}` : `${address}:${this.#port}`
     const resolver = resolverOf(own)
     this.#resolvers.set(address, resolver)
     return resolver

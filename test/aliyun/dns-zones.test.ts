@@ -6,8 +6,8 @@ import { RpcClient } from '../../src/aliyun/rpc.js'
 import { CertError } from '../../src/errors.js'
 import { HttpConnections } from '../../src/http-connections.js'
 import { Secret } from '../../src/secret.js'
-import type { Statement } from '../emulator/permissions.js'
 import { type Emulator, startEmulator } from '../emulator/emulator.js'
+import type { Statement } from '../emulator/permissions.js'
 
 const { signal } = new AbortController()
 
@@ -78,7 +78,8 @@ t.test('the longest zone that is ours', async (t) => {
   t.match(await whyNot('_acme-challenge.theirs.com.cn'), { vendor: { code: 'IncorrectDomainUser' } })
   t.match(await whyNot('_acme-challenge.none.com.cn'), {
     vendor: { code: 'InvalidDomainName.NoExist' },
-    message: /^looking for the zone of _acme-challenge\.none\.com\.cn in AliDNS: none\.com\.cn: InvalidDomainName\.NoExist/,
+    message:
+      /^looking for the zone of _acme-challenge\.none\.com\.cn in AliDNS: none\.com\.cn: InvalidDomainName\.NoExist/,
   })
 
   emulator.removeKey('LTAI-dns')

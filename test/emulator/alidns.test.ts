@@ -6,7 +6,9 @@ import { type Emulator, startEmulator } from './emulator.js'
 const key: AccessKey = {
   id: 'LTAI-tester',
   secret: 'not-a-secret',
-  allow: [{ action: 'alidns:*', resource: ['domain/example.com', 'domain/theirs.com', 'domain/none.com', 'domain/_x-'] }],
+  allow: [
+    { action: 'alidns:*', resource: ['domain/example.com', 'domain/theirs.com', 'domain/none.com', 'domain/_x-'] },
+  ],
 }
 
 type Form = Readonly<Record<string, string>>

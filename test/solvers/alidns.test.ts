@@ -190,10 +190,15 @@ const challengeAt = (domain: string, value: string) => ({
 t.test('refusals', async (t) => {
   t.teardown(() => emulator.addKey(key))
   const refused = async (name: string, error: object) =>
-    t.match(await newSolver(t).present(challengeAt(name, 'value'), [], signal).catch((thrown: unknown) => thrown), {
-      code: 'CLOUD_REFUSED',
-      ...error,
-    })
+    t.match(
+      await newSolver(t)
+        .present(challengeAt(name, 'value'), [], signal)
+        .catch((thrown: unknown) => thrown),
+      {
+        code: 'CLOUD_REFUSED',
+        ...error,
+      },
+    )
   await refused('www.example.edu', {
     vendor: { code: 'IncorrectDomainUser' },
     message: /^looking for the zone of _acme-challenge\.www\.example\.edu in AliDNS: example\.edu: IncorrectDomainUser/,
@@ -206,7 +211,8 @@ t.test('refusals', async (t) => {
   })
   alidns.addRecord('example.com', '_acme-challenge.astray', 'CNAME', 'astray.example.edu')
   await refused('astray.example.com', {
-    message: /^a CNAME leads _acme-challenge\.astray\.example\.com elsewhere: looking for the zone of astray\.example\.edu/,
+    message:
+      /^a CNAME leads _acme-challenge\.astray\.example\.com elsewhere: looking for the zone of astray\.example\.edu/,
   })
   alidns.addRecord('example.com', '_acme-challenge.round', 'CNAME', '_acme-challenge.round.example.com')
   await refused('round.example.com', { code: 'SOLVER_FAILED', message: /lead on and on/ })

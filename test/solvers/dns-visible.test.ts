@@ -2,8 +2,8 @@
 // by CNAMEs. In this process, since name servers listen on port 53 everywhere but here.
 import t, { type Test } from 'tap'
 import { CertError } from '../../src/errors.js'
-import { type DnsVisibleOptions, dnsVisible } from '../../src/solvers/dns-visible.js'
 import { alidnsAdvice } from '../../src/solvers/alidns.js'
+import { type DnsVisibleOptions, dnsVisible } from '../../src/solvers/dns-visible.js'
 import type { Challenge } from '../../src/solvers/solver.js'
 import { ZoneStore } from '../emulator/alidns/zone-store.js'
 import { serveZones, type ZoneServer } from '../zone-server.js'

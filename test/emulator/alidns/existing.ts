@@ -15,8 +15,7 @@ export const existingZone = (store: ZoneStore, name: string): Zone => {
       'InvalidDomainName.NoExist',
       'The specified domain name does not exist. Refresh the page and try again.',
     )
-  if (zone.ofOthers)
-    throw new PopRefusal(400, 'IncorrectDomainUser', 'The domain name does not belong to this user.')
+  if (zone.ofOthers) throw new PopRefusal(400, 'IncorrectDomainUser', 'The domain name does not belong to this user.')
   return zone
 }
 
