@@ -288,7 +288,8 @@ t.test('exec', async (t) => {
   const order = (): { readonly names: readonly string[]; readonly words: readonly string[] } => {
     const base = `d${++used}.example.com`
     const names = [base, `*.${base}`, `www.${base}`]
-    return { names, words: [...orderAt(pebble, ...names), ...work.toBucket, '--json'] }
+    const looking = ['--dns-resolver', `127.0.0.1:${pebble.dnsPort}`]
+    return { names, words: [...orderAt(pebble, ...names), ...work.toBucket, ...looking, '--json'] }
   }
 
   t.test('dns-01: a wildcard beside its base', async (t) => {
@@ -325,6 +326,7 @@ t.test('exec', async (t) => {
       t.equal(same && value(same, 'AUTH_OUTPUT'), printed, 'what it printed, without the white space around it')
     }
     t.ok((await pebble.dns.history('_acme-challenge.d1.example.com')).some(({ type }) => type === 'TXT'))
+    t.match(result.stderr, /TXT records: 3 of 3 are known to 127\.0\.0\.1:\d+/)
   })
 
   t.test('http-01', async (t) => {
@@ -405,11 +407,22 @@ t.test('exec', async (t) => {
       else await pebble.dns.clearTxt(place(call))
       return undefined
     })
-    const { code, json } = await work.run([...words, ...hook.words])
+    const { code, json } = await work.run([...words, ...hook.words, '--dns-timeout', '0'])
     t.equal(code, 1)
     t.match(json.error, { code: 'CHALLENGE_FAILED', message: /dns-01 challenge failed: unauthorized \(.+\)/ })
     t.match(json.error?.message, /(^|; )(www\.)?d\d\.example\.com: the dns-01/)
     t.match(json.error?.hint, /_acme-challenge\.(www\.)?d\d\.example\.com/)
+    t.equal(hook.calls.filter(({ what }) => what === 'cleanup').length, 3)
+  })
+
+  t.test('records that do not come to be seen: the CA is not told to look', async (t) => {
+    const { words } = order()
+    const hook = await startHook(t, async () => undefined)
+    const mark = pebble.mark()
+    const { code, json } = await work.run([...words, ...hook.words, '--dns-timeout', '1'])
+    t.equal(code, 1)
+    t.match(json.error, { code: 'SOLVER_FAILED', message: /^the TXT record at _acme-challenge\.\S+ is not on 127/ })
+    t.equal(pebble.requests(mark)['POST /chalZ'], undefined)
     t.equal(hook.calls.filter(({ what }) => what === 'cleanup').length, 3)
   })
 })

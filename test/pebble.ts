@@ -31,6 +31,8 @@ interface PebbleOptions {
   env?: Record<string, string>
   /** Where the CA asks for an http-01 answer; a free one when absent. */
   httpPort?: number
+  /** The name server that the CA asks instead of its own DNS: `127.0.0.1:5353`. */
+  dnsServer?: string
   /** The addresses of every name that has none set; 127.0.0.1, and no IPv6. Empty for none. */
   defaultIPv4?: string
   defaultIPv6?: string
@@ -102,7 +104,8 @@ async function start(options: PebbleOptions, keeper: Keeper, block: PortBlock): 
   const dnsServer = keeper.run('pebble-challtestsrv', dnsArguments(options, dnsPort, dnsManagementPort), {}, dnsLog)
   const startCa = async (): Promise<ChildProcess> => {
     const begin = read(caLog).length
-    const child = keeper.run('pebble', ['-config', config, '-dnsserver', `127.0.0.1:${dnsPort}`], environment, caLog)
+    const dnsServer = options.dnsServer ?? `127.0.0.1:${dnsPort}`
+    const child = keeper.run('pebble', ['-config', config, '-dnsserver', dnsServer], environment, caLog)
     await answering(child, () => read(caLog).slice(begin), [
       () => handshake(port, caPem),
       () => handshake(managementPort, caPem),

@@ -2,6 +2,7 @@ import type { HttpConnections } from '../http-connections.js'
 import { BoundDomains } from './bound-domains.js'
 import { CertificateService, casVersion } from './certificate-service.js'
 import type { CredentialSource } from './credentials.js'
+import { alidnsVersion, DnsZones } from './dns-zones.js'
 import { EdgeDomains, type EdgeProduct, edgeVersion } from './edge-domains.js'
 import { endpointUrl } from './endpoint.js'
 import type { OssClientOptions } from './oss-client.js'
@@ -18,8 +19,8 @@ export interface ProductsContext {
 }
 
 // The vendor allows an account 30 calls a second of each action that changes something; the certificate service answers
-// 10 listings. All calls together stay below that, with room for others of the account.
-const paces = { cdn: [22, 5], dcdn: [22, 5], cas: [6, 2] } as const
+// 10 listings. All calls together stay below that, with room for others of the account. What AliDNS allows is not said.
+const paces = { cdn: [22, 5], dcdn: [22, 5], cas: [6, 2], alidns: [18, 10] } as const
 
 // What is shared by all that go over the same connections: a certificate is uploaded once, and a limit holds for all.
 const known = new WeakMap<HttpConnections, Map<string, unknown>>()
@@ -76,4 +77,17 @@ export const certificateService = (
     return new CertificateService(new RpcClient({ ...context, endpoint: url, version: casVersion, pace }))
   })
   return { service, endpoint: url.origin }
+}
+
+/**
+ * AliDNS at an endpoint, or at the vendor's own.
+ * @throws CertError USAGE
+ */
+export const dnsZones = (endpoint: string | undefined, context: ProductsContext): DnsZones => {
+  const url = endpointUrl('--alidns-endpoint', endpoint ?? 'https://alidns.aliyuncs.com')
+  return shared(context.connections, `alidns ${url.origin}`, () => {
+    const [perSecond, burst] = paces.alidns
+    const pace = new Pace(perSecond, burst)
+    return new DnsZones(new RpcClient({ ...context, endpoint: url, version: alidnsVersion, pace }))
+  })
 }

@@ -111,6 +111,9 @@ const notOnline = () => 'the domain is stopped or still being checked: start it 
 const protectedMode = () =>
   'the cloud keeps this domain from being changed (protected or safe mode): look at it in the console, or ask its support'
 
+const frozenZone = () =>
+  'the cloud keeps this zone or record from being changed: look at it in the console (DNS), or ask its support'
+
 const duplicate = () =>
   'the product has the certificate under another name, or another one under its name, and does not say which: --via-cas binds it by its id instead'
 
@@ -126,8 +129,14 @@ const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
     CdnServiceNotFound: () => 'CDN is not activated for this account: activate it in the console',
     'CertName.MissingParameter': () => 'this is a fault in acme-oss: report it with the request id',
     DcdnServiceNotFound: () => 'DCDN is not activated for this account: activate it in the console',
+    DomainForbidden: frozenZone,
     DomainInProtectedMode: protectedMode,
     DomainInSafeMode: protectedMode,
+    DomainRecordConflict: () =>
+      'a CNAME stands at the place, and no TXT record can stand beside it: delete it, or make the zone that it leads to one of this account',
+    DomainRecordLocked: frozenZone,
+    IncorrectDomainUser: () =>
+      'the zone is in AliDNS, but in another account: use an access key of that account, or lead _acme-challenge there to a zone of this one by a CNAME',
     InvalidAccessKeyId: noSuchKey,
     'InvalidDomain.NotFound': ({ action }: Attempted) =>
       action.startsWith('dcdn:')
@@ -135,11 +144,15 @@ const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
         : 'there is no such CDN domain in this account; if it is a DCDN domain, use --dcdn-domain',
     'InvalidDomain.Offline': notOnline,
     'InvalidDomain.notOnline': notOnline,
+    'InvalidDomainName.NoExist': () =>
+      'this account has no such zone in AliDNS: check whose access key it is; where the DNS of the name is elsewhere, lead _acme-challenge there to a zone of this account by a CNAME, or use --solver exec with a command for that DNS',
     InvalidSecurityToken: newToken,
     NoPermission: grant,
     NoSuchBucket: () => 'check --bucket; the bucket has to exist, it is not created for you',
     PublicEndpointForbidden: () =>
       'accounts of this kind reach their data only through a domain bound to the bucket: use --endpoint https://your.domain --cname-endpoint, or the internal endpoint on a machine in the same region',
+    'QuotaExceeded.Record': () =>
+      'the zone holds as many records as its edition allows: delete some in the console (DNS, AliDNS), or change the edition',
     RequestTimeTooSkewed: wrongClock,
     SecurityTokenExpired: newToken,
     SignatureDoesNotMatch: wrongSecret,

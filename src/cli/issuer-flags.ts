@@ -90,7 +90,7 @@ export const solverSettings = (values: IssuerValues, names: readonly string[]): 
       'WILDCARD_NEEDS_DNS',
       `${names.find((name) => name.startsWith('*.'))} can be proven by DNS alone`,
       {
-        hint: 'add a solver that can set TXT records: --challenge dns-01 --solver exec --exec-auth COMMAND',
+        hint: 'add a solver that can set TXT records: --solver alidns, or --challenge dns-01 --solver exec --exec-auth COMMAND',
       },
     )
   }
@@ -108,6 +108,7 @@ export const solverSettings = (values: IssuerValues, names: readonly string[]): 
       challengeEndpoint: values['challenge-endpoint'],
     }),
     ...(challenge === 'dns-01' && { dnsTimeout: values['dns-timeout'], dnsResolver: values['dns-resolver'] }),
+    ...(solver === 'alidns' && { alidnsEndpoint: values['alidns-endpoint'] }),
     // Absolute, since it is kept for renewals, which may stand somewhere else.
     webroot: values.webroot && resolve(values.webroot),
     execAuth: values['exec-auth'],

@@ -144,7 +144,7 @@ const usedBy = ({ targets, proving }: Deployment): UsedPermission[] => {
 /** What an entry's solver uses, where it has one: a certificate is issued, and its names are proven in the cloud. */
 const usedByProof = (
   config: Config,
-  { name: entryName, issue }: CertificateConfig,
+  { name: entryName, issue, domains }: CertificateConfig,
   targets: readonly AskedTarget[],
 ): UsedPermission[] => {
   const said = (key: string): string | undefined => (issue?.[key] === undefined ? undefined : String(issue[key]))
@@ -152,7 +152,7 @@ const usedByProof = (
   if (solver === undefined) return []
   const settings: SolverSettings = { solver, challenge: 'http-01', challengeBucket: said('challenge-bucket') }
   return inPlace(config, ['certificates', entryName, 'issue'], () =>
-    solverPermissions(withChallengeBucket(settings, targets)).map((permission) => ({
+    solverPermissions(withChallengeBucket(settings, targets), domains).map((permission) => ({
       ...permission,
       user: `proving ${entryName}`,
     })),

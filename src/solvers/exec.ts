@@ -4,11 +4,12 @@ import type { Challenge, ChallengeType, Solver } from './solver.js'
 
 export interface ExecOptions {
   readonly answers: ChallengeType
-  /** The words of the command that puts an answer in place, and ends when it can be seen. */
+  /** The words of the command that puts an answer in place. */
   readonly auth: readonly string[]
   /** The words of the one that takes it away. */
   readonly cleanUp: readonly string[] | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
+  readonly settle?: Solver['settle']
 }
 
 // Setting a record and waiting for every name server takes minutes at some providers, in ms.
@@ -20,7 +21,7 @@ const longestCleanUp = 60_000
  * `CERTBOT_VALIDATION`, `CERTBOT_TOKEN` (http-01), `CERTBOT_REMAINING_CHALLENGES`, `CERTBOT_ALL_DOMAINS`, and for
  * cleaning up `CERTBOT_AUTH_OUTPUT`. As there, they run one after another.
  */
-export const exec = ({ answers, auth, cleanUp, environment }: ExecOptions): Solver => {
+export const exec = ({ answers, auth, cleanUp, environment, settle }: ExecOptions): Solver => {
   const printed = new Map<Challenge, string>()
   let running: Promise<unknown> = Promise.resolve()
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
@@ -39,6 +40,7 @@ export const exec = ({ answers, auth, cleanUp, environment }: ExecOptions): Solv
   return {
     answers,
     needsAll: true,
+    ...(settle && { settle }),
     present: (challenge, all, signal) =>
       inTurn(async () => {
         signal.throwIfAborted()

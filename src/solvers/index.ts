@@ -1,8 +1,12 @@
+import { dnsZonePermissions } from '../aliyun/dns-zones.js'
 import { endpointUrl, isBoundDomain, ossEndpoint } from '../aliyun/endpoint.js'
+import { dnsZones } from '../aliyun/products.js'
 import type { Permission } from '../aliyun/ram-policy.js'
 import { CertError } from '../errors.js'
 import { splitWords } from '../program.js'
+import { alidns, alidnsAdvice } from './alidns.js'
 import { bucket, bucketPermissions } from './bucket.js'
+import { dnsVisible } from './dns-visible.js'
 import { exec } from './exec.js'
 import type { ChallengeType, Solver } from './solver.js'
 import type { SolverContext, SolverSettings } from './solver-settings.js'
@@ -13,9 +17,12 @@ import { webroot } from './webroot.js'
 interface Kind {
   readonly answers: readonly ChallengeType[]
   make(settings: SolverSettings, context: SolverContext): Solver
-  /** The rights that it uses in the cloud; none where it is absent. */
-  permissions?(settings: SolverSettings): readonly Permission[]
+  /** The rights in the cloud that proving these names uses; none where it is absent. */
+  permissions?(settings: SolverSettings, names: readonly string[]): readonly Permission[]
 }
+
+/** How long TXT records may take to be seen, where nothing is said, in seconds. */
+const defaultDnsTimeout = 180
 
 const missing = (flag: string, why: string): CertError =>
   new CertError('USAGE', `the solver needs to know ${why}`, { hint: `add --${flag}` })
@@ -61,11 +68,26 @@ const kinds: Readonly<Record<string, Kind>> = {
   },
   exec: {
     answers: ['http-01', 'dns-01'],
-    make: ({ challenge, execAuth, execCleanup }, { environment }) => {
+    make: ({ challenge, execAuth, execCleanup, dnsResolver, dnsTimeout = defaultDnsTimeout }, { environment }) => {
       if (execAuth === undefined) throw missing('exec-auth COMMAND', 'which command puts an answer in place')
       const cleanUp = execCleanup === undefined ? undefined : splitWords(execCleanup, 'exec-cleanup')
-      return exec({ answers: challenge, auth: splitWords(execAuth, 'exec-auth'), cleanUp, environment })
+      const auth = splitWords(execAuth, 'exec-auth')
+      if (challenge !== 'dns-01') return exec({ answers: challenge, auth, cleanUp, environment })
+      const advice = (hosts: readonly string[]) =>
+        `the command of --exec-auth has to set the record in the zone that ${hosts.join(', ') || 'the name servers'} answer for; if that takes longer, --dns-timeout SECONDS`
+      const settle = dnsVisible({ timeout: dnsTimeout, only: dnsResolver, advice })
+      return exec({ answers: challenge, auth, cleanUp, environment, settle })
     },
+  },
+  alidns: {
+    answers: ['dns-01'],
+    make: ({ alidnsEndpoint, dnsResolver, dnsTimeout = defaultDnsTimeout }, context) =>
+      alidns({
+        zones: dnsZones(alidnsEndpoint, context),
+        resolver: dnsResolver,
+        settle: dnsVisible({ timeout: dnsTimeout, only: dnsResolver, advice: alidnsAdvice }),
+      }),
+    permissions: (_settings, names) => dnsZonePermissions(names),
   },
 }
 
@@ -76,11 +98,11 @@ export const challengesOf = (solver: string): readonly ChallengeType[] =>
   (Object.hasOwn(kinds, solver) ? kinds[solver]?.answers : undefined) ?? []
 
 /**
- * The rights that a solver uses in the cloud.
+ * The rights that a solver uses in the cloud to prove these names.
  * @throws CertError USAGE
  */
-export const solverPermissions = (settings: SolverSettings): readonly Permission[] =>
-  (Object.hasOwn(kinds, settings.solver) ? kinds[settings.solver]?.permissions?.(settings) : undefined) ?? []
+export const solverPermissions = (settings: SolverSettings, names: readonly string[]): readonly Permission[] =>
+  (Object.hasOwn(kinds, settings.solver) ? kinds[settings.solver]?.permissions?.(settings, names) : undefined) ?? []
 
 /** @throws CertError USAGE */
 export const createSolver = (settings: SolverSettings, context: SolverContext): Solver => {
@@ -94,7 +116,7 @@ export const createSolver = (settings: SolverSettings, context: SolverContext): 
     throw new CertError('USAGE', `the solver ${settings.solver} cannot answer ${settings.challenge}`, {
       hint:
         settings.challenge === 'dns-01'
-          ? 'name one that sets TXT records: --solver exec --exec-auth COMMAND'
+          ? 'name one that sets TXT records: --solver alidns, or --solver exec --exec-auth COMMAND'
           : `it answers ${kind.answers.join(' and ')}`,
     })
   }

@@ -25,6 +25,7 @@ t.test('what may pass and what may not', (t) => {
     { status: 400, code: 'Throttling.User' },
     { status: 400, code: 'ServiceBusy' },
     { status: 203, code: 'ServiceBusy' },
+    { status: 400, code: 'LastOperationNotFinished' },
   ]
   for (const refusal of passing) {
     const error = explain({ ...refusal, retryAfter: 1000 })
@@ -52,6 +53,11 @@ t.test('every code that is known says what to do', (t) => {
   const hints: Readonly<Record<string, RegExp>> = {
     AccessDenied: /grant the RAM user oss:PutObject on acs:oss:\*:\*:my-ssl-certs\/certs\/cert\.pem/,
     AccessKeyIdAndSecurityTokenNotMatch: /different sessions/,
+    DomainRecordConflict: /CNAME/,
+    DomainRecordLocked: /console/,
+    IncorrectDomainUser: /another account/,
+    'InvalidDomainName.NoExist': /no such zone in AliDNS/,
+    'QuotaExceeded.Record': /as many records/,
     InvalidAccessKeyId: /ALIBABA_CLOUD_ACCESS_KEY_ID.*ALIBABA_CLOUD_SECURITY_TOKEN/,
     InvalidSecurityToken: /temporary credentials/,
     NoSuchBucket: /check --bucket/,

@@ -165,9 +165,9 @@ t.test('what only those find who are to use it', (t) =>
     ],
     'a prefix': [target('- oss: { bucket: my-certs, region: cn-a, prefix: /a }'), 4, /deploy\.0\.oss: /, /prefix/],
     'a solver': [
-      order('solver: alidns'),
+      order('solver: route53'),
       4,
-      at('\\.issue', ': solver cannot be "alidns"'),
+      at('\\.issue', ': solver cannot be "route53"'),
       /standalone, webroot, exec/,
     ],
     'a solver that lacks something': [order('solver: exec'), 4, at('\\.issue', ': '), /exec-auth.*without the dashes/],

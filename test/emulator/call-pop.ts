@@ -6,7 +6,7 @@ import { canonicalRequestAcs3, sha256Hex, signatureAcs3, stringToSignAcs3 } from
 import { signatureRpc, stringToSignRpc } from './pop/signature-rpc.js'
 import { type RawAnswer, sendRaw } from './send-raw.js'
 
-export const versions = { cdn: '2018-05-10', dcdn: '2018-01-15', cas: '2020-04-07' } as const
+export const versions = { cdn: '2018-05-10', dcdn: '2018-01-15', cas: '2020-04-07', alidns: '2015-01-09' } as const
 
 export interface PopRequest {
   readonly product: keyof typeof versions

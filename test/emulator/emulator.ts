@@ -1,5 +1,7 @@
 import type { X509Certificate } from 'node:crypto'
 import { type AccessKey, KeyRing } from './access-key.js'
+import { alidnsProduct } from './alidns/product.js'
+import { ZoneStore } from './alidns/zone-store.js'
 import { busiestSecond } from './busiest-second.js'
 import { casProduct } from './cas/product.js'
 import { CasStore } from './cas/store.js'
@@ -80,6 +82,7 @@ export interface Emulator {
   readonly cdn: DomainStore
   readonly dcdn: DomainStore
   readonly cas: CasStore
+  readonly alidns: ZoneStore
   /** A wildcard domain is spelled `.example.com`. */
   addCdnDomain(name: string, options?: DomainOptions): Domain
   addDcdnDomain(name: string, options?: DomainOptions): Domain
@@ -111,6 +114,7 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
   const now = options.now ?? (() => new Date())
   const keys = new KeyRing()
   const cas = new CasStore()
+  const alidns = new ZoneStore(now)
   const directory = new Directory(cas)
   const cdn = new DomainStore(now)
   const dcdn = new DomainStore(now)
@@ -122,7 +126,8 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
 
   const ossParts = { directory, keys, now, pathStyle: options.pathStyle ?? false }
   const oss = ossService(ossParts)
-  const pop = popService({ products: [cdnProduct(cdn, cas), dcdnProduct(dcdn, cas), casProduct(cas)], keys, now })
+  const products = [cdnProduct(cdn, cas), dcdnProduct(dcdn, cas), casProduct(cas), alidnsProduct(alidns)]
+  const pop = popService({ products, keys, now })
   const services: readonly Service[] = [pop, oss]
   const answering = (services: readonly Service[]) =>
     exchange({ services, faults, journal, now, latency: () => latency, closing: closing.signal })
@@ -182,6 +187,7 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
     cdn,
     dcdn,
     cas,
+    alidns,
     addCdnDomain: (name, domain = {}) => cdn.add(name, domain),
     addDcdnDomain: (name, domain = {}) => dcdn.add(name, domain),
     tree: (bucket) => objectTree(bucket, directory.get(bucket).objects),

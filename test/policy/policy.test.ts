@@ -184,6 +184,30 @@ t.test('a solver that proves names in the cloud', async (t) => {
   t.match(refused.stderr, /missing\.yaml:\d+.*which bucket the names are bound to/)
 })
 
+t.test('what proves names by AliDNS, as the configuration has it', async (t) => {
+  const world = await openConfigWorld(t)
+  const text = `certificates:
+  a.dev.example.com:
+    domains: [a.dev.example.com, '*.example.com']
+    issue: { challenge: dns-01, solver: alidns }
+    deploy: [{ directory: { path: out } }]
+  www.example.org:
+    domains: [www.example.org]
+    issue: { solver: webroot, webroot: /var/www }
+    deploy: [{ directory: { path: out } }]
+`
+  const run = await ask(world, ['--config', world.write('dns.yaml', text)])
+  t.equal(run.code, 0, run.stderr)
+  t.same(policyOf(run).Statement, [
+    {
+      Effect: 'Allow',
+      Action: ['alidns:AddDomainRecord', 'alidns:DeleteDomainRecord', 'alidns:DescribeDomainRecords'],
+      Resource: ['a.dev.example.com', 'dev.example.com', 'example.com'].map((zone) => `acs:alidns:*:*:domain/${zone}`),
+    },
+  ])
+  t.match(run.stderr, /statement 1, needed: proves names by TXT records in their zone \(for solver alidns\)/)
+})
+
 t.test('what needs nothing of the cloud', async (t) => {
   const world = await openConfigWorld(t)
   const run = await ask(world, ['--directory', 'out'])

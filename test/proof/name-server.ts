@@ -45,7 +45,7 @@ export const serveNames = async (t: Test, zone: Zone): Promise<NameServer> => {
   return { address: `127.0.0.1:${socket.address().port}`, questions }
 }
 
-const readQuestion = (query: Buffer): { readonly name: string; readonly type: number; readonly end: number } => {
+export const readQuestion = (query: Buffer): { readonly name: string; readonly type: number; readonly end: number } => {
   const labels: string[] = []
   let at = 12
   for (let length = query[at] ?? 0; length > 0; length = query[at] ?? 0) {
@@ -67,7 +67,7 @@ const recordsOf = (zone: Zone, name: string, type: number): Buffer[] => {
   return []
 }
 
-const record = (name: string, type: number, data: Buffer): Buffer => {
+export const record = (name: string, type: number, data: Buffer): Buffer => {
   const rest = Buffer.alloc(10)
   rest.writeUInt16BE(type, 0)
   rest.writeUInt16BE(1, 2)
@@ -76,7 +76,7 @@ const record = (name: string, type: number, data: Buffer): Buffer => {
   return Buffer.concat([encodeName(name), rest, data])
 }
 
-const encodeName = (name: string): Buffer =>
+export const encodeName = (name: string): Buffer =>
   Buffer.concat([
     ...name.split('.').map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label, 'latin1')])),
     Buffer.from([0]),
