@@ -203,7 +203,7 @@ const explained = async (directory: string, write: () => Promise<Outcome>): Prom
   try {
     return await write()
   } catch (error) {
-    const code = systemCode(error)
+    const code = error instanceof CertError ? undefined : systemCode(error)
     if (code === undefined) throw error
     throw new CertError('FOLDER_UNWRITABLE', `writing the layout into ${directory}: ${code}`, {
       cause: error,
