@@ -260,6 +260,16 @@ for (const [kind, open] of Object.entries(places)) {
     place.put(alone(trusted))
     edge.serve(host, 'nothing')
     provesRefused(t, await give(place.make(), staging, state), place)
+    if (kind !== 'oss' && kind !== 'directory') {
+      edge.serve(host, trusted)
+      const looked = await give(place.make(), staging)
+      provesRefused(t, looked, place)
+      t.equal(looked.handshakes, 1, 'the host sends what the product does not show')
+      edge.serve(host, staging)
+      provesReplaced(t, await give(place.make(), staging), place, staging, [/could not be found out$/])
+      place.put(alone(trusted))
+      edge.serve(host, 'nothing')
+    }
     const stranger = await give(place.make(), staging)
     edge.serve(host, undefined)
     provesReplaced(t, stranger, place, staging, [
@@ -283,9 +293,9 @@ for (const [kind, open] of Object.entries(places)) {
   })
 }
 
-const syncInto = async (place: Place, state: StateFolder): Promise<readonly StepResult[]> => {
+const syncInto = async (place: Place, state: StateFolder, context = free): Promise<readonly StepResult[]> => {
   const create = (_kind: string, settings: TargetSettings): DeployTarget =>
-    place.make(settings['allow-untrusted'] === true ? { 'allow-untrusted': true } : {})
+    place.make(settings['allow-untrusted'] === true ? { 'allow-untrusted': true } : {}, context)
   const common = { state, now: () => new Date(), signal, all: true, onWait: () => undefined }
   const synced = await syncName(host, { ...common, create, resolve: async () => [], observer: () => ({}) })
   return synced.certificates.flatMap(({ stages }) => stages.flatMap(({ steps }) => steps))
@@ -300,9 +310,15 @@ const openPlace = (kind: 'oss' | 'cdn'): Place => {
 t.test('sync keeps to what was said when it was recorded', async (t) => {
   const place = openPlace('cdn')
   const denied = contextOf(everything, [{ action: 'cdn:SetCdnDomainSSLCertificate', resource: '*' }])
-  place.put(trusted)
+  place.put(pretended)
   const state = await newState()
+  await give(place.make(), trusted, state)
   await give(place.make({}, denied), staging, state)
+  t.match(
+    await syncInto(place, state, blind),
+    [{ status: 'failed', error: { code: 'CERTIFICATE_UNTRUSTED' } }],
+    'on record',
+  )
   t.match(await syncInto(place, state), [{ status: 'failed', error: { code: 'CERTIFICATE_UNTRUSTED' } }])
   t.equal(place.holds(), trusted.leaf)
   const given = await give(place.make({ 'allow-untrusted': true }, denied), staging, state)
@@ -330,6 +346,20 @@ t.test('what is of no use to the domain is replaced', async (t) => {
   provesReplaced(t, await give(place.make(), staging), place, staging)
   emulator.addCdnDomain(host, { certificate: trusted, https: false })
   provesReplaced(t, await give(place.make(), staging), place, staging, [/HTTPS .* was off/])
+})
+
+t.test('an edge that does not show its certificate', async (t) => {
+  const place = openPlace('cdn')
+  const hide = (): void => {
+    const domain = emulator.cdn.domain(host)
+    if (domain?.certificate !== undefined) domain.host({ ...domain.certificate, fullchain: '' }, 0)
+  }
+  place.put(pretended)
+  const state = await newState()
+  await give(place.make(), trusted, state)
+  hide()
+  t.equal(errorOf(await give(place.make(), staging, state))?.code, 'CERTIFICATE_UNTRUSTED', 'told by the records')
+  provesReplaced(t, await give(place.make(), staging), place, staging, [/could not be found out$/])
 })
 
 t.test('by the command, where a root that Node brings stands', async (t) => {
