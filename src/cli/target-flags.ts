@@ -31,6 +31,7 @@ export const targetFlags = {
   'dcdn-endpoint': text('URL of the DCDN API [https://dcdn.aliyuncs.com]', { placeholder: 'URL' }),
   'cas-endpoint': text('URL of the certificate service [https://cas.aliyuncs.com]', { placeholder: 'URL' }),
   'allow-older': toggle('replace a newer certificate by an older one'),
+  'allow-untrusted': toggle('replace a trusted certificate by one of a test CA'),
   'allow-public-bucket': toggle('write the private key into a bucket that anybody can read'),
   verify: toggle('done only when every domain serves it, and nobody else can read what lies in the bucket'),
 }
@@ -106,6 +107,7 @@ const reach = [
   'enable-https',
   'via-cas',
   'allow-older',
+  'allow-untrusted',
   'allow-public-bucket',
   'verify',
 ] as const

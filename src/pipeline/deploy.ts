@@ -4,6 +4,7 @@ import type { Pending } from '../state/deployment-record.js'
 import { Deployment, newestOn, tidyDeployments } from '../state/deployments.js'
 import { type LockOptions, withLock, withLocks } from '../state/lock.js'
 import type { WantedTarget } from '../state/new-record.js'
+import { recordedOn } from '../state/recorded-on.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget, Strand } from '../targets/target.js'
 import { execute, type Observer, type ProofOf, type Report } from './execute.js'
@@ -32,13 +33,14 @@ export interface Deployed extends Report {
  */
 export const deploy = async (options: DeployOptions): Promise<Deployed> => {
   const { bundle, targets, state, signal, observer, onWait } = options
-  const plan = planDeployment(bundle, targets)
+  const recorded = 'root' in state ? recordedOn(state, bundle) : undefined
+  const plan = planDeployment(bundle, targets, undefined, recorded)
   for (const target of targets) target.warmUp?.()
   if (!('root' in state)) return await deployUnrecorded(options, plan, state)
   try {
     return await withRecord({ ...options, state }, wantedTargets(plan), undefined, async (deployment, hasWaited) => {
       // Where reading is not permitted, only the records tell that a newer one came meanwhile.
-      const now = hasWaited ? planDeployment(bundle, targets, await newestOn(state, bundle)) : plan
+      const now = hasWaited ? planDeployment(bundle, targets, await newestOn(state, bundle), recorded) : plan
       const report = await executeAlone(now, {
         state,
         signal,

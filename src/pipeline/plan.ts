@@ -1,7 +1,7 @@
 import type { CertificateBundle } from '../certificate/bundle.js'
 import { covers, whyUncovered } from '../certificate/names.js'
 import { CertError } from '../errors.js'
-import type { Circumstances, DeployTarget, Step, Strand, Validity } from '../targets/target.js'
+import type { Circumstances, DeployTarget, OnRecord, Step, Strand, Validity } from '../targets/target.js'
 
 /** What would be done, as a value: it can be printed, recorded and refused with no network, clock or credential. */
 export interface Plan {
@@ -20,6 +20,9 @@ export interface Stage {
 
 type NewestOn = (identity: string, place?: string) => Validity | undefined
 
+/** What this machine has on record of a target, by its identity. */
+export type RecordedOn = (identity: string) => OnRecord | undefined
+
 /**
  * Lists every step of every target, once the certificate is known to cover all that will be served with it.
  * @param newestOn the newest certificate known to be wanted on a target, by its identity, or in a place of it
@@ -29,6 +32,7 @@ export const planDeployment = (
   bundle: CertificateBundle,
   targets: readonly DeployTarget[],
   newestOn: NewestOn = () => undefined,
+  recordedOn: RecordedOn = () => undefined,
 ): Plan => {
   requireUseful(bundle.names, targets)
   const distinct = [...new Map(targets.map((target) => [target.identity, target])).values()]
@@ -36,7 +40,7 @@ export const planDeployment = (
     bundle,
     stages: distinct.map((target) => ({
       target,
-      steps: target.plan(bundle, circumstancesOf(target.identity, distinct, newestOn)),
+      steps: target.plan(bundle, circumstancesOf(target.identity, distinct, newestOn, recordedOn)),
       strands: [],
     })),
   }
@@ -46,10 +50,12 @@ export const circumstancesOf = (
   identity: string,
   targets: readonly DeployTarget[],
   newestOn: NewestOn,
+  recordedOn: RecordedOn,
 ): Circumstances => ({
   newest: newestOn(identity),
   newestAt: (place) => newestOn(identity, place),
   others: targets.filter((other) => other.identity !== identity),
+  onRecord: recordedOn(identity),
 })
 
 /**

@@ -12,6 +12,7 @@ import {
 } from '../state/deployment-record.js'
 import { Deployment, newestOn, readDeployments, surveyDeployments, tidyDeployments } from '../state/deployments.js'
 import { withLock } from '../state/lock.js'
+import { recordedOn } from '../state/recorded-on.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget, TargetSettings } from '../targets/target.js'
 import { executeAlone, recorder, settled, wantedTargets } from './deploy.js'
@@ -235,7 +236,7 @@ const plannedStages = async (
     try {
       const target = options.create(recorded.kind, recorded.settings)
       requireUseful(bundle.names, [target])
-      const circumstances = circumstancesOf(identity, targets, newest)
+      const circumstances = circumstancesOf(identity, targets, newest, recordedOn(state, bundle))
       const steps = target.plan(bundle, circumstances).filter(({ id }) => open.includes(id))
       // What is looked for anew is found again: a process was killed before it could cross the looking off.
       const strands = steps.some(({ finds }) => finds) ? [] : (target.planFound?.(bundle, circumstances, open) ?? [])

@@ -148,15 +148,40 @@ const isStepWanted = ({ status }: StepRecord): boolean => ['pending', 'failed', 
 const placesOf = (identity: string, { name }: TargetRecord, step: string): string[] =>
   [identity, name].flatMap((target) => [target, calledAlone(target, foundPlace(step))])
 
-/** Where a record wants its certificate still, or put it, by identity and by name. */
+/**
+ * Where a record wants its certificate still, or put it, by identity and by name; not where a trusted one keeps it out,
+ * for there it must not keep out others.
+ */
 export const wantedPlaces = ({ targets }: DeploymentRecord): ReadonlySet<string> =>
   new Set(
     Object.entries(targets).flatMap(([identity, target]) =>
       Object.entries(target.steps).flatMap(([step, state]) =>
-        isStepWanted(state) ? placesOf(identity, target, step) : [],
+        isStepWanted(state) && !isKeptOut(target, step) ? placesOf(identity, target, step) : [],
       ),
     ),
   )
+
+const isKeptOut = ({ steps }: TargetRecord, step: string): boolean =>
+  Object.entries(steps).some(
+    ([other, state]) =>
+      state.status === 'failed' &&
+      state.error.code === 'CERTIFICATE_UNTRUSTED' &&
+      foundPlace(other) === foundPlace(step),
+  )
+
+/** When a step put the certificate in one of these places, by identity or name; empty where none did. */
+export const doneAt = ({ targets }: DeploymentRecord, wanted: string, places: readonly string[]): string =>
+  Object.entries(targets)
+    .flatMap(([identity, target]) =>
+      Object.entries(target.steps).flatMap(([step, state]) =>
+        state.status === 'done' &&
+        (step === wanted || step === `${wanted} ${foundPlace(step)}`) &&
+        placesOf(identity, target, step).some((place) => places.includes(place))
+          ? [state.at]
+          : [],
+      ),
+    )
+    .reduce((latest, at) => (at > latest ? at : latest), '')
 
 /** The record without what it wants of places that are asked for through other endpoints now. */
 export const withoutOtherWays = (

@@ -9,28 +9,35 @@ import { Secret } from '../secret.js'
 import { type LayoutFiles, latestFolder, layoutFiles, sha256 } from './layout.js'
 import { newerThan, strangerIn } from './newer.js'
 import { toStanding } from './standing.js'
-import type { DeployTarget, Outcome, Validity } from './target.js'
+import type { Circumstances, DeployTarget, Outcome } from './target.js'
+import { recordedAs, requireTrust, type TrustRule } from './untrusted.js'
 
 export const directoryOptions = {
   path: textOption('the folder', { required: true, isPath: true }),
   'allow-older': toggle('point latest at an older certificate than it points at'),
+  'allow-untrusted': toggle('point latest at the certificate of a test CA although it points at a trusted one'),
 } satisfies Options
 
 export interface DirectoryOptions {
   /** An absolute path. */
   readonly directory: string
   readonly allowOlder: boolean
+  readonly trust: TrustRule
 }
 
 /**
  * The layout in a folder of this machine. There `latest` is a symbolic link to the archive, so that it changes from
  * one certificate to the next in one instant.
  */
-export const directoryLayout = ({ directory, allowOlder }: DirectoryOptions): DeployTarget => ({
+export const directoryLayout = ({ directory, allowOlder, trust }: DirectoryOptions): DeployTarget => ({
   kind: 'directory',
   identity: `directory ${directory}`,
   name: `directory ${directory}`,
-  settings: { path: directory, ...(allowOlder && { 'allow-older': true }) },
+  settings: {
+    path: directory,
+    ...(allowOlder && { 'allow-older': true }),
+    ...(trust.allowUntrusted && { 'allow-untrusted': true }),
+  },
   serves: [],
   observe: async () => {
     const leaf = firstCertificate(await readFile(join(directory, latestFolder, 'cert.pem'), 'utf8').catch(() => ''))
@@ -39,7 +46,7 @@ export const directoryLayout = ({ directory, allowOlder }: DirectoryOptions): De
       places: [{ place: join(directory, latestFolder), certificate: leaf && toStanding(leaf) }],
     }
   },
-  plan: (bundle, { newest }) => {
+  plan: (bundle, circumstances) => {
     const files = layoutFiles(bundle)
     const archive = join(directory, archiveName(bundle))
     return [
@@ -51,7 +58,8 @@ export const directoryLayout = ({ directory, allowOlder }: DirectoryOptions): De
       {
         id: 'latest',
         does: `point ${join(directory, latestFolder)} at it`,
-        run: () => explained(directory, () => writeLatest(directory, bundle, files, { allowOlder, newest })),
+        run: () =>
+          explained(directory, () => writeLatest({ directory, allowOlder, trust }, bundle, files, circumstances)),
       },
     ]
   },
@@ -63,10 +71,10 @@ const writeArchive = async (folder: string, files: LayoutFiles): Promise<Outcome
 }
 
 const writeLatest = async (
-  directory: string,
+  { directory, allowOlder, trust }: DirectoryOptions,
   bundle: CertificateBundle,
   files: LayoutFiles,
-  { allowOlder, newest }: { readonly allowOlder: boolean; readonly newest: Validity | undefined },
+  { newest, onRecord }: Circumstances,
 ): Promise<Outcome> => {
   const link = join(directory, latestFolder)
   const standing = await readIfThere(join(link, 'cert.pem'))
@@ -74,8 +82,15 @@ const writeLatest = async (
   const there = standing === undefined ? undefined : firstCertificate(standing)
   const newer = allowOlder ? undefined : newerThan(bundle, [there, newest])
   const stranger = strangerIn(link, bundle, there)
-  const warnings = stranger === undefined ? {} : { warnings: [stranger] }
-  if (newer !== undefined) return { status: 'unchanged', note: newer, ...warnings }
+  const odd = stranger === undefined ? [] : [stranger]
+  if (newer !== undefined) return { status: 'unchanged', note: newer, ...warningsOf(odd) }
+  const isOther = there !== undefined && there.fingerprint.sha256 !== bundle.fingerprint.sha256
+  const replaced = isOther && {
+    place: link,
+    standing: there,
+    ways: [() => readIfThere(join(link, 'fullchain.pem')), recordedAs(onRecord, there.fingerprint.sha256)],
+  }
+  const unknown = replaced ? await requireTrust(bundle, trust, replaced) : []
   const target = await wholeFolder(directory, archiveName(bundle), files)
   if ((await linkTarget(link)) === target) return { status: 'unchanged', note: 'already there' }
   const temporary = temporaryBeside(link)
@@ -86,8 +101,11 @@ const writeLatest = async (
   })
   await syncFolder(directory)
   await forgetReplacements(directory, target)
-  return { status: 'changed', ...warnings }
+  return { status: 'changed', ...warningsOf([...odd, ...unknown]) }
 }
+
+const warningsOf = (warnings: readonly string[]): Pick<Outcome, 'warnings'> =>
+  warnings.length === 0 ? {} : { warnings }
 
 // An archive is never overwritten, so the same leaf with a mended chain gets a folder beside it.
 const replacementPrefix = '.latest-'
@@ -185,7 +203,7 @@ const explained = async (directory: string, write: () => Promise<Outcome>): Prom
   try {
     return await write()
   } catch (error) {
-    const code = systemCode(error)
+    const code = error instanceof CertError ? undefined : systemCode(error)
     if (code === undefined) throw error
     throw new CertError('FOLDER_UNWRITABLE', `writing the layout into ${directory}: ${code}`, {
       cause: error,

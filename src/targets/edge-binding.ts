@@ -2,14 +2,15 @@ import type { CertificateService } from '../aliyun/certificate-service.js'
 import { type EdgeCertificate, type EdgeDomains, type EdgeUpload, isDuplicate, isGone } from '../aliyun/edge-domains.js'
 import { type CertificateBundle, fullchain } from '../certificate/bundle.js'
 import { covers, whyUncovered } from '../certificate/names.js'
-import { firstCertificate } from '../certificate/x509.js'
+import { type Certificate, firstCertificate } from '../certificate/x509.js'
 import { CertError } from '../errors.js'
 import { patiently } from '../patience.js'
 import { certificateSums } from '../proof/expectation.js'
 import { hostToLookAt, servedName } from './edge-host.js'
 import { newerThan } from './newer.js'
-import { beginToFollow, type LookingContext, sendsBrokenChain } from './served.js'
+import { asItIsServed, beginToFollow, type LookingContext, sendsBrokenChain } from './served.js'
 import type { Circumstances, Outcome } from './target.js'
+import { recordedAs, requireTrust, type TrustRule } from './untrusted.js'
 import { edgeName, edgeNames, handedOver, keepInService } from './upload.js'
 
 export interface EdgeBindingOptions {
@@ -17,6 +18,7 @@ export interface EdgeBindingOptions {
   /** Where certificates are put first, to be bound by their id. */
   readonly service: CertificateService | undefined
   readonly allowOlder: boolean
+  readonly trust: TrustRule
   readonly verify: boolean
   /** How long to wait for the product to show what it was given, in ms. */
   readonly timeout: number
@@ -52,6 +54,7 @@ export const bindToEdge = async (options: EdgeBindingOptions, binding: EdgeBindi
   const known = circumstances.newestAt?.(domain) ?? circumstances.newest
   const newer = allowOlder ? undefined : newerThan(bundle, [useful, known])
   if (newer !== undefined) return { status: 'unchanged', note: newer, warnings: await remarks() }
+  const unknown = await requireTrustAt(options, binding, standing, useful)
   const kept = service && (await keepInService(service, bundle, signal))
   const upload = (again: number): EdgeUpload =>
     kept === undefined
@@ -60,12 +63,12 @@ export const bindToEdge = async (options: EdgeBindingOptions, binding: EdgeBindi
   const { status, name: proof } = await setUnderAFreeName(options, binding, upload)
   if (standing === undefined) {
     const note = 'written without looking, since reading is not permitted'
-    return { status, note, proof, warnings: await remarks() }
+    return { status, note, proof, warnings: [...unknown, ...(await remarks())] }
   }
   await waitUntilShown(options, binding)
   const product = domains.product.toUpperCase()
   const billed = `HTTPS of the ${product} domain ${domain} was off and is on now: HTTPS requests are billed`
-  return { status, proof, warnings: [...(standing.https ? [] : [billed]), ...(await remarks())] }
+  return { status, proof, warnings: [...(standing.https ? [] : [billed]), ...unknown, ...(await remarks())] }
 }
 
 const lookFor = async (
@@ -89,6 +92,32 @@ const requireCovered = ({ names }: CertificateBundle, domain: string): void => {
 
 const leafOf = (standing: EdgeCertificate | undefined) =>
   standing?.https && standing.certificate !== undefined ? firstCertificate(standing.certificate) : undefined
+
+/**
+ * What is not for this domain need not be trusted; neither what nobody sees, since HTTPS is off.
+ * @throws CertError CERTIFICATE_UNTRUSTED
+ */
+const requireTrustAt = (
+  { domains, context, trust }: EdgeBindingOptions,
+  { bundle, circumstances: { onRecord }, domain, signal }: EdgeBinding,
+  standing: EdgeCertificate | undefined,
+  useful: Certificate | undefined,
+): Promise<readonly string[]> | readonly string[] => {
+  const isKeptBack = standing?.https === true && standing.certificate === undefined
+  if (standing !== undefined && useful === undefined && !isKeptBack) return []
+  if (useful?.fingerprint.sha256 === bundle.fingerprint.sha256) return []
+  const isIt = (leaf: Certificate): boolean => leaf.fingerprint.sha256 === useful?.fingerprint.sha256
+  const ways =
+    useful === undefined
+      ? [async () => onRecord?.lastDone('bind', domain)]
+      : [
+          async () => standing?.certificate,
+          recordedAs(onRecord, useful.fingerprint.sha256),
+          () => asItIsServed(hostToLookAt(domain), isIt, context, signal),
+        ]
+  const place = `the ${domains.product.toUpperCase()} domain ${domain}`
+  return requireTrust(bundle, trust, { place, standing: standing && { notAfter: useful?.notAfter }, ways })
+}
 
 /** By what it is; where the product keeps that to itself, by the name that only this one is given. */
 const isShown = (standing: EdgeCertificate | undefined, { bundle, domain }: EdgeBinding): boolean => {

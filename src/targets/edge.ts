@@ -31,6 +31,7 @@ const edgeOptions = (product: string, endpoint: string) =>
     'via-cas': toggle('upload to the certificate service once, and bind by its id'),
     'cas-endpoint': text('URL of the certificate service'),
     'allow-older': toggle('replace a newer certificate by an older one'),
+    'allow-untrusted': toggle('replace a trusted certificate by one of a test CA'),
     verify: toggle('done only when the domain serves the certificate'),
   }) satisfies Options
 

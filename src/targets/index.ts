@@ -26,6 +26,7 @@ import { ossCnamePermissions } from './oss-cname-permissions.js'
 import { ossPermissions } from './oss-permissions.js'
 import type { Looking } from './served.js'
 import type { DeployTarget, TargetSettings } from './target.js'
+import type { TrustRule } from './untrusted.js'
 
 /** What targets reach the world with; none of it is part of what they are. */
 export interface TargetContext {
@@ -36,6 +37,8 @@ export interface TargetContext {
   readonly now: () => Date
   /** How to look at what is served; once, where it is absent. */
   readonly looking?: Looking | undefined
+  /** The roots that browsers trust, PEM; those that Node brings, where it is absent. */
+  readonly roots?: (() => readonly string[]) | undefined
   readonly trace?: ((line: string) => void) | undefined
 }
 
@@ -69,6 +72,7 @@ const oss = (settings: Settings, context: TargetContext): DeployTarget => {
     endpoint: endpoint.url.origin,
     settings: settings.values,
     allowOlder: settings.flag('allow-older'),
+    trust: trustRule(settings, context),
     allowPublicBucket: settings.flag('allow-public-bucket'),
     warmUp: () => store.warmUp(layoutConnections),
     reachedThrough: endpoint.cname ? endpoint.url.hostname : undefined,
@@ -103,6 +107,7 @@ const cname = (settings: Settings, context: TargetContext): DeployTarget => {
     service: settings.service(context),
     settings: settings.values,
     allowOlder: settings.flag('allow-older'),
+    trust: trustRule(settings, context),
     verify: settings.flag('verify'),
     timeout: context.timeout,
     context,
@@ -137,6 +142,7 @@ const edge =
       settings: settings.values,
       enableHttps: settings.flag('enable-https'),
       allowOlder: settings.flag('allow-older'),
+      trust: trustRule(settings, context),
       verify: settings.flag('verify'),
       timeout: context.timeout,
       context,
@@ -153,8 +159,18 @@ const certificates = (settings: Settings, context: TargetContext): DeployTarget 
   return cas({ service, endpoint, settings: settings.values, prune: settings.flag('prune'), now })
 }
 
-const directory = (settings: Settings): DeployTarget =>
-  directoryLayout({ directory: resolve(settings.text('path')), allowOlder: settings.flag('allow-older') })
+const directory = (settings: Settings, context: TargetContext): DeployTarget =>
+  directoryLayout({
+    directory: resolve(settings.text('path')),
+    allowOlder: settings.flag('allow-older'),
+    trust: trustRule(settings, context),
+  })
+
+const trustRule = (settings: Settings, { now, roots }: TargetContext): TrustRule => ({
+  allowUntrusted: settings.flag('allow-untrusted'),
+  now,
+  roots,
+})
 
 /** The rights that a target uses, beside the others of the same deployment. */
 type Permissions = (settings: Settings, others: readonly Settings[]) => readonly Permission[]

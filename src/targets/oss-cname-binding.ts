@@ -2,12 +2,14 @@ import { createHash } from 'node:crypto'
 import type { BoundDomain, BoundDomains, HostedCertificate, OwnershipRecord } from '../aliyun/bound-domains.js'
 import type { CertificateService } from '../aliyun/certificate-service.js'
 import { type CertificateBundle, fullchain } from '../certificate/bundle.js'
+import type { Certificate } from '../certificate/x509.js'
 import { CertError } from '../errors.js'
 import type { Look } from '../object-store.js'
 import { patiently } from '../patience.js'
 import { newerThan } from './newer.js'
-import { beginToFollow, isServedNow, type LookingContext, sendsBrokenChain } from './served.js'
+import { asItIsServed, beginToFollow, isServedNow, type LookingContext, sendsBrokenChain } from './served.js'
 import type { Circumstances, Outcome, Validity } from './target.js'
+import { recordedAs, requireTrust, type TrustRule } from './untrusted.js'
 import { handedOver, keepInService } from './upload.js'
 
 export interface OssCnameBindingOptions {
@@ -16,6 +18,7 @@ export interface OssCnameBindingOptions {
   /** Where certificates are put first, to be bound by their id. */
   readonly service: CertificateService | undefined
   readonly allowOlder: boolean
+  readonly trust: TrustRule
   readonly verify: boolean
   /** How long to wait for OSS to show what it was given, in ms. */
   readonly timeout: number
@@ -40,6 +43,7 @@ export class OssCnameBinding {
   readonly #circumstances: Circumstances
   readonly #domain: string
   readonly #isFound: boolean
+  #unknown: readonly string[] = []
 
   constructor(options: OssCnameBindingOptions, { bundle, circumstances, domain, isFound }: BoundCertificate) {
     this.#options = options
@@ -52,7 +56,7 @@ export class OssCnameBinding {
   async run(signal: AbortSignal, proof: string | undefined): Promise<Outcome> {
     const remarks = beginToFollow(this.#domain, 'oss', this.#circumstances.others, this.#options.context)
     const outcome = await this.#bind(signal, proof, true)
-    return { ...outcome, warnings: [...(outcome.warnings ?? []), ...(await remarks())] }
+    return { ...outcome, warnings: [...(outcome.warnings ?? []), ...this.#unknown, ...(await remarks())] }
   }
 
   async #bind(signal: AbortSignal, proof: string | undefined, mayTryAgain: boolean): Promise<Outcome> {
@@ -72,6 +76,7 @@ export class OssCnameBinding {
       ? undefined
       : newerThan(this.#bundle, [validityOf(standing), this.#newestKnown()])
     if (newer !== undefined) return { status: 'unchanged', note: newer }
+    if (look.status === 'refused' || standing?.isEnabled) this.#unknown = await this.#requireTrust(standing, signal)
     const given = kept === undefined ? handedOver(this.#bundle) : { id: kept.identifier }
     try {
       await domains.put(this.#domain, given, standing?.id, signal)
@@ -94,6 +99,22 @@ export class OssCnameBinding {
     if (this.#standing(look)?.id !== seen?.id) return await this.#bind(signal, proof, false)
     await domains.put(this.#domain, given, undefined, signal)
     return await this.#readBack(look, 'id' in given ? given.id : undefined, signal)
+  }
+
+  /** Of what stands there OSS tells no more than dates and fingerprint. @throws CertError CERTIFICATE_UNTRUSTED */
+  async #requireTrust(standing: HostedCertificate | undefined, signal: AbortSignal): Promise<readonly string[]> {
+    // Ours with other intermediates, or under an id that nobody knows.
+    if (standing !== undefined && this.#hasOurFingerprint(standing)) return []
+    const { context, trust } = this.#options
+    const { onRecord } = this.#circumstances
+    const ways =
+      standing === undefined
+        ? [async () => onRecord?.lastDone('bind', this.#domain)]
+        : [
+            recordedAs(onRecord, standing.fingerprint),
+            () => asItIsServed(this.#domain, isThat(standing), context, signal),
+          ]
+    return requireTrust(this.#bundle, trust, { place: this.#domain, standing, ways })
   }
 
   #newestKnown(): Validity | undefined {
@@ -204,6 +225,14 @@ const howToProve = (domain: string, record: OwnershipRecord | undefined): string
   record === undefined
     ? `bind ${domain} to the bucket in the console (Bucket, Domain Names), or grant oss:CreateCnameToken to be told the TXT record that proves it; then: acme-oss sync --now`
     : `add the DNS record ${record.host} of type TXT with the value ${record.value}${record.expires === undefined ? '' : ` (good until ${record.expires})`}; once it can be seen: acme-oss sync --now`
+
+/** By its fingerprint; where that is of an algorithm nobody knows, by its dates. */
+const isThat =
+  ({ fingerprint: listed, notBefore, notAfter }: HostedCertificate) =>
+  ({ fingerprint, ...leaf }: Certificate): boolean =>
+    fingerprint.sha1 === listed ||
+    fingerprint.sha256 === listed ||
+    (notBefore?.getTime() === leaf.notBefore.getTime() && notAfter?.getTime() === leaf.notAfter.getTime())
 
 const validityOf = (standing: HostedCertificate | undefined) =>
   standing?.notBefore && standing.notAfter ? { notBefore: standing.notBefore, notAfter: standing.notAfter } : undefined

@@ -1,5 +1,5 @@
 import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
-import { firstCertificate } from '../certificate/x509.js'
+import { type Certificate, firstCertificate } from '../certificate/x509.js'
 import { type Options, text, toggle } from '../config/option.js'
 import { CertError } from '../errors.js'
 import type { Look, ObjectStore, StoredObject } from '../object-store.js'
@@ -8,6 +8,7 @@ import { newerThan, strangerIn } from './newer.js'
 import type { Openness } from './open-to.js'
 import { toStanding } from './standing.js'
 import type { Circumstances, DeployTarget, Observed, Outcome, TargetSettings } from './target.js'
+import { recordedAs, requireTrust, type TrustRule } from './untrusted.js'
 
 export const encryptions = ['AES256', 'KMS', 'SM4'] as const
 
@@ -20,6 +21,7 @@ export const ossOptions = {
   'cname-endpoint': toggle('the endpoint is a domain that is bound to the bucket'),
   'bucket-endpoint': text("URL for the bucket's configuration"),
   'allow-older': toggle('replace a newer certificate in latest/ by an older one'),
+  'allow-untrusted': toggle('replace a trusted certificate in latest/ by one of a test CA'),
   'allow-public-bucket': toggle('write the private key into a bucket that anybody can read'),
   verify: toggle('done only when nobody else can read what was written'),
 } satisfies Options
@@ -33,6 +35,7 @@ export interface OssLayoutOptions {
   readonly endpoint: string
   /** Put a certificate into `latest/` although a newer one stands there. */
   readonly allowOlder: boolean
+  readonly trust: TrustRule
   /** Put the private key into a bucket that anybody can read. */
   readonly allowPublicBucket: boolean
   readonly warmUp?: (() => void) | undefined
@@ -80,7 +83,7 @@ export const ossLayout = (options: OssLayoutOptions): DeployTarget => ({
               id: 'private',
               does: `see that nobody else can read ${place}latest/`,
               run: async (signal: AbortSignal) =>
-                requirePrivate(place, await exposed(keyOf(latest), circumstances.others, signal)),
+                requirePrivate(place, await exposed(keyOf(latest, manifestFile), circumstances.others, signal)),
             },
           ]),
     ]
@@ -89,7 +92,7 @@ export const ossLayout = (options: OssLayoutOptions): DeployTarget => ({
 
 const bucketOf = ({ name }: ObjectStore): string => name.slice('oss://'.length)
 
-const keyOf = (latest: readonly StoredObject[]): string => latest.find(isFile(manifestFile))?.key ?? ''
+const keyOf = (latest: readonly StoredObject[], file: string): string => latest.find(isFile(file))?.key ?? ''
 
 const observe = async ({ store, prefix, settings }: OssLayoutOptions, signal: AbortSignal): Promise<Observed> => {
   const look = await store.read(`${prefix}${latestFolder}/${leafFile}`, signal)
@@ -117,6 +120,7 @@ const requirePrivate = (place: string, { open, silent, unknown }: Openness): Out
 }
 
 const leafFile = 'cert.pem'
+const chainFile = 'fullchain.pem'
 const manifestFile = 'README.md'
 const isFile = (name: string) => (object: StoredObject) => object.key.endsWith(`/${name}`)
 
@@ -191,6 +195,9 @@ class LayoutWriter {
     if (leaf.status === 'found' && (await this.#isInPlace(latest, leaf.value, signal))) {
       return this.#outcome('unchanged', 'already there')
     }
+    if (leaf.status === 'refused' || (standing !== undefined && !this.#isOurs(standing))) {
+      this.#warnings.push(...(await this.#requireTrust(latest, standing, signal)))
+    }
     await this.#putAll(
       latest.filter((object) => !isFile(manifestFile)(object)),
       signal,
@@ -200,6 +207,29 @@ class LayoutWriter {
       'changed',
       leaf.status === 'refused' ? 'written without looking, since reading is not permitted' : undefined,
     )
+  }
+
+  #isOurs({ fingerprint }: Certificate): boolean {
+    return fingerprint.sha256 === this.#bundle.fingerprint.sha256
+  }
+
+  /** @throws CertError CERTIFICATE_UNTRUSTED */
+  #requireTrust(
+    latest: readonly StoredObject[],
+    standing: Certificate | undefined,
+    signal: AbortSignal,
+  ): Promise<string[]> {
+    const { store, prefix, trust } = this.#options
+    const { onRecord } = this.#circumstances
+    const read = async (): Promise<string | undefined> => {
+      const look = await store.read(keyOf(latest, chainFile), signal)
+      return look.status === 'found' ? look.value : undefined
+    }
+    const ways =
+      standing === undefined
+        ? [async () => onRecord?.lastDone('latest')]
+        : [read, recordedAs(onRecord, standing.fingerprint.sha256)]
+    return requireTrust(this.#bundle, trust, { place: `${store.name}/${prefix}${latestFolder}/`, standing, ways })
   }
 
   #outcome(status: Outcome['status'], note?: string): Outcome {

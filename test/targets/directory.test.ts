@@ -48,6 +48,8 @@ const newFolder = (t: Test): string => {
 const bundleOf = ({ fullchain, key }: Pick<Material, 'fullchain' | 'key'>): CertificateBundle =>
   normalize({ certificates: fullchain, privateKey: new Secret(key) }, new Date()).bundle
 
+const trust = { allowUntrusted: false, now: () => new Date() }
+
 interface Deployed {
   readonly archive: Outcome
   readonly latest: Outcome
@@ -58,7 +60,7 @@ const deploy = async (
   material: Pick<Material, 'fullchain' | 'key'>,
   allowOlder = false,
 ): Promise<Deployed> => {
-  const steps = directoryLayout({ directory, allowOlder }).plan(bundleOf(material), { others: [] })
+  const steps = directoryLayout({ directory, allowOlder, trust }).plan(bundleOf(material), { others: [] })
   const [archive, latest] = steps
   if (archive?.id !== 'archive' || latest?.id !== 'latest' || steps.length !== 2) throw new Error('other steps')
   const { signal } = new AbortController()
@@ -315,7 +317,7 @@ t.test('several at once', async (t) => {
 })
 
 t.test('what it is', (t) => {
-  const target = directoryLayout({ directory: '/etc/ssl/example.com', allowOlder: true })
+  const target = directoryLayout({ directory: '/etc/ssl/example.com', allowOlder: true, trust })
   t.match(target, {
     kind: 'directory',
     identity: 'directory /etc/ssl/example.com',
@@ -323,7 +325,7 @@ t.test('what it is', (t) => {
     serves: [],
   })
   t.same(target.settings, { path: '/etc/ssl/example.com', 'allow-older': true }, 'all it takes to do the same again')
-  t.same(directoryLayout({ directory: '/a', allowOlder: false }).settings, { path: '/a' })
+  t.same(directoryLayout({ directory: '/a', allowOlder: false, trust }).settings, { path: '/a' })
   t.same(
     target.plan(bundleOf(material), { others: [] }).map(({ does }) => does),
     [`archive 5 files in /etc/ssl/example.com/${material.archive}/`, 'point /etc/ssl/example.com/latest at it'],
