@@ -12,6 +12,7 @@ import { canonicalName, isWildcard } from '../certificate/names.js'
 import type { Options } from '../config/option.js'
 import { CertError } from '../errors.js'
 import type { HttpConnections } from '../http-connections.js'
+import { archiveOnly } from './archive-only.js'
 import { auto } from './auto.js'
 import { cas, casOptions } from './cas.js'
 import { casPermissions, keepingPermission } from './cas-permissions.js'
@@ -246,8 +247,12 @@ export const targetOptions: Readonly<Record<string, Options>> = Object.fromEntri
  * Makes a target out of what was given on the command line, in the configuration, or recorded in an earlier run.
  * @throws CertError USAGE
  */
-export const createTarget = (kind: string, values: TargetSettings, context: TargetContext): DeployTarget =>
-  kindOf(kind).make(new Settings(kind, values), context)
+export const createTarget = (kind: string, values: TargetSettings, context: TargetContext): DeployTarget => {
+  const settings = new Settings(kind, values)
+  const target = kindOf(kind).make(settings, context)
+  // No option of anybody's: `renew` asks for it, for the certificate that is kept ready beside the one in use.
+  return settings.flag('archive-only') ? archiveOnly(target) : target
+}
 
 /**
  * The rights that each of a deployment's targets uses. Nothing is reached for.

@@ -1,9 +1,10 @@
 // `renew` as a timer runs it: what is due is ordered, deployed and, where that fails, left to be tried again.
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { testOutput } from '../issue-command.js'
-import { problem } from '../stub-ca.js'
+import { problem, startStubCa } from '../stub-ca.js'
 import { at, openRenewWorld } from './renew-world.js'
 
 const isDue = { days: 90, used: 0.7 }
@@ -144,6 +145,78 @@ t.test('what the configuration says is to be issued', async (t) => {
     t.equal(sync.code, 0)
     const record = readFileSync(join(world.state, 'certificates', 'f.example.com', 'certificate.json'), 'utf8')
     t.match(JSON.parse(record), { schema: 2, current: { directory: ca.directoryUrl } })
+  })
+})
+
+t.test('a certificate of a second CA, kept ready', async (t) => {
+  const world = await openRenewWorld(t)
+  const { ca } = world
+  const second = await startStubCa(t)
+  mkdirSync(world.path('web'))
+  const words = [...at(ca, world.path('web'), 'g.example.com'), '--directory', world.path('g')]
+  ca.manners.lifetime = isFresh
+  t.equal((await world.issue([...words, '--standby', second.directoryUrl])).code, 0)
+  const before = world.deployed('g')
+  const archives = () => readdirSync(world.path('g')).filter((name) => /^\d{4}-/.test(name))
+  t.equal(archives().length, 1)
+
+  await t.test('is got when there is none', async (t) => {
+    second.manners.lifetime = isDue
+    const { code, json, stderr } = await world.renew()
+    t.equal(code, 0, stderr)
+    t.match(json.results, [
+      { name: 'g.example.com', due: false },
+      {
+        name: 'g.example.com~standby',
+        why: 'there is none yet',
+        order: { placed: true },
+        stages: [{ target: `directory ${world.path('g')} (archive only)`, status: 'changed' }],
+      },
+    ])
+    t.equal(second.orders.length, 1)
+    t.equal(ca.orders.length, 1)
+    t.equal(archives().length, 2, 'it lies in the archive')
+    t.equal(world.deployed('g'), before, 'and nowhere else')
+    const kept = readFileSync(
+      join(
+        world.path('g'),
+        archives().find((name) => !readFileSync(join(world.path('g'), name, 'cert.pem'), 'utf8').includes(before)) ??
+          '',
+        'cert.pem',
+      ),
+      'utf8',
+    )
+    t.match(new X509Certificate(kept).subjectAltName, 'DNS:g.example.com')
+  })
+
+  await t.test('has a clock of its own', async (t) => {
+    second.manners.lifetime = isFresh
+    const due = await world.renew()
+    t.equal(due.code, 0)
+    t.match(due.json.results, [{ due: false }, { name: 'g.example.com~standby', due: true, why: /^it is valid for/ }])
+    t.equal(second.orders.length, 2)
+    const { json } = await world.renew()
+    t.same(
+      json.results.map((one) => one.due),
+      [false, false],
+    )
+    t.equal(second.orders.length, 2)
+    t.equal(world.deployed('g'), before)
+  })
+
+  await t.test('does not keep a newer one from latest, nor the other way round', async (t) => {
+    ca.manners.lifetime = { days: 90, used: 0.3 }
+    t.equal((await world.renew(['g.example.com', '--force-renewal'])).code, 0)
+    t.not(world.deployed('g'), before)
+  })
+
+  await t.test('fails by itself', async (t) => {
+    second.manners.lifetime = isDue
+    second.fail('newOrder', problem(403, 'rejectedIdentifier', 'not this one'), 1)
+    rmSync(join(world.state, 'certificates', 'g.example.com~standby'), { recursive: true })
+    const { code, json } = await world.renew()
+    t.equal(code, 1)
+    t.match(json.results, [{ name: 'g.example.com', error: null }, { error: { code: 'CA_REFUSED' } }])
   })
 })
 
