@@ -1,4 +1,5 @@
 import { CertError } from '../errors.js'
+import { CertificateStore, certificateNames, type DeploySettings } from '../state/certificates.js'
 import type { TargetRecord } from '../state/deployment-record.js'
 import { Deployment, readDeployments, removeDamaged } from '../state/deployments.js'
 import { withLock } from '../state/lock.js'
@@ -8,7 +9,9 @@ import { commonFlags, stateRoot } from './common-flags.js'
 import { printable } from './deployment.js'
 import { printJson } from './json.js'
 import { chosenNames } from './sync.js'
+import type { AskedTarget } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
+import { targetName } from './wanted-targets.js'
 
 export const command = defineCommand({
   name: 'forget',
@@ -24,13 +27,17 @@ export const command = defineCommand({
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
     const [name = '', target] = words
     const root = stateRoot(values, surroundings)
-    await chosenNames(StateFolder.at(root), [name])
+    const isIssued = (await certificateNames(StateFolder.at(root))).includes(name)
+    if (!isIssued) await chosenNames(StateFolder.at(root), [name])
     const state = await StateFolder.open(root)
     const wait = (owner: string): void =>
       terminal.progress(`waiting for ${owner}, which is at work on ${printable(name)}`)
-    const forgotten = await withLock(state, name, { signal: surroundings.signal, onWait: wait }, () =>
-      forget(state, name, target, surroundings.now),
+    const waiting = { signal: surroundings.signal, onWait: wait }
+    const forgotten = await withLock(state, name, waiting, () => forget(state, name, target, surroundings.now))
+    const isRenewed = await withLock(state, `issue ${name}`, waiting, () =>
+      new CertificateStore(state, name).forget(target === undefined ? undefined : (one) => isOn(target, one)),
     )
+    if (isRenewed && target === undefined) forgotten.push('its renewal')
     if (values.json) {
       terminal.result(printJson({ schema: 'acme-oss/1', command: 'forget', ok: true, name, forgotten, error: null }))
     } else if (forgotten.length === 0) terminal.result(`${printable(name)}: nothing was wanted any more`)
@@ -38,6 +45,18 @@ export const command = defineCommand({
     return exitCodes.done
   },
 })
+
+const isOn = (target: string, { kind, settings }: DeploySettings): boolean =>
+  kind === target || nameOf({ kind, settings }) === target
+
+/** What cannot be made any more has no name. */
+const nameOf = (asked: AskedTarget): string | undefined => {
+  try {
+    return targetName(asked)
+  } catch {
+    return undefined
+  }
+}
 
 /** @returns what was wanted and is not any more */
 const forget = async (

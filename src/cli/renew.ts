@@ -1,14 +1,15 @@
+import type { Config } from '../config/config.js'
 import { eachOf } from '../each-of.js'
-import { CertError } from '../errors.js'
+import { CertError, toCertError } from '../errors.js'
 import { nearest } from '../nearest.js'
 import { deploymentNames } from '../state/deployments.js'
 import { sweepLocks } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
-import { defineCommand, exitCodes } from './command.js'
-import { briefLookFlags, commonFlags, reachFlags, stateRoot } from './common-flags.js'
-import { openReach } from './deployment.js'
+import { defineCommand, exitCodes, type Surroundings } from './command.js'
+import { briefLookFlags, type Common, commonFlags, reachFlags, stateRoot } from './common-flags.js'
+import { openReach, showFailure } from './deployment.js'
 import { toggle, wholeNumber } from './flag.js'
-import { printJson } from './json.js'
+import { errorJson, printJson } from './json.js'
 import { type Renewable, renewables } from './renewable.js'
 import { Renewals } from './renewals.js'
 import { renewedJson, showRenewed, statusOfRenewals } from './renewed.js'
@@ -42,8 +43,9 @@ export const command = defineCommand({
     const root = stateRoot(values, surroundings)
     // Only looked at, where nothing is to be done.
     const state = values['dry-run'] ? StateFolder.at(root) : await StateFolder.open(root)
-    const config = await openConfig(values, surroundings, false, values['dry-run'] ? undefined : state)
-    const all = await renewables({ config, state, read: parsed.read })
+    const { config, fault } = await readableConfig(values, surroundings, values['dry-run'] ? undefined : state)
+    if (fault !== undefined) showFailure(terminal, 'what is remembered has to do', fault)
+    const all = await renewables({ config, state, read: parsed.read, isUnreadable: fault !== undefined })
     const meant = (name: string) => isInShard(name, values.shard)
     const chosen = chosenOf(all, parsed.words, state).filter(({ name }) => meant(name))
     if (values['force-renewal'] && parsed.words.length === 0 && chosen.length > 1) {
@@ -61,6 +63,7 @@ export const command = defineCommand({
       force: values['force-renewal'],
       dryRun: values['dry-run'],
       isAlone: chosen.length === 1,
+      isAsked: parsed.words.length > 0,
     })
     try {
       if (!values['dry-run']) await sweepLocks(state)
@@ -72,14 +75,23 @@ export const command = defineCommand({
         { state, reach, wish, all: false },
       )
       const statuses = [statusOfRenewals(renewed), ...(synced.length === 0 ? [] : [statusOfAll(synced)])]
-      const status = together(
-        statuses,
-        renewed.some(({ ended }) => ended !== undefined),
-      )
+      const anyDone = renewed.some(({ ended }) => ended !== undefined)
+      const known = together(statuses, anyDone)
+      const spoilt = anyDone ? exitCodes.partly : exitCodes.refused
+      const status = fault === undefined || known !== exitCodes.done ? known : spoilt
       if (values.json) {
         const results = [...renewedJson(renewed), ...syncedJson(synced)]
         const ok = status === exitCodes.done
-        terminal.result(printJson({ schema: 'acme-oss/1', command: 'renew', ok, results, warnings: [], error: null }))
+        terminal.result(
+          printJson({
+            schema: 'acme-oss/1',
+            command: 'renew',
+            ok,
+            results,
+            warnings: [],
+            error: fault === undefined ? null : errorJson(fault),
+          }),
+        )
       } else {
         showRenewed(terminal, renewed, values['dry-run'])
         if (synced.some(({ certificates, error }) => error !== undefined || certificates.length > 0)) {
@@ -93,6 +105,19 @@ export const command = defineCommand({
     }
   },
 })
+
+/** A fault in it is no reason to let certificates expire that were issued before: a timer runs at night. */
+const readableConfig = async (
+  values: Common,
+  surroundings: Surroundings,
+  state: StateFolder | undefined,
+): Promise<{ readonly config: Config | undefined; readonly fault: CertError | undefined }> => {
+  try {
+    return { config: await openConfig(values, surroundings, false, state), fault: undefined }
+  } catch (error) {
+    return { config: undefined, fault: toCertError(error) }
+  }
+}
 
 /** @throws CertError USAGE: nothing of that name is issued by us */
 const chosenOf = (all: readonly Renewable[], asked: readonly string[], state: StateFolder): readonly Renewable[] => {

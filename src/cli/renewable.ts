@@ -1,5 +1,5 @@
 import { type CertificateConfig, type Config, findCertificate } from '../config/config.js'
-import { toCertError } from '../errors.js'
+import { CertError } from '../errors.js'
 import { orderNames } from '../issuer/order-names.js'
 import type { Wanted } from '../pipeline/due.js'
 import { type CertificateRecord, CertificateStore, certificateNames } from '../state/certificates.js'
@@ -13,14 +13,19 @@ import type { AskedTarget } from './target-flags.js'
 /** One certificate that `renew` looks after. */
 export interface Renewable {
   readonly name: string
-  /** Without its targets, which are found out only for those that are due. @throws CertError */
-  wanted(): Promise<Omit<Wanted, 'deploy'>>
+  /**
+   * Without its targets, which are found out only for those that are due. Undefined where it is not to be renewed any
+   * more. @throws CertError
+   */
+  wanted(): Promise<Omit<Wanted, 'deploy'> | undefined>
   /** What was remembered of where it goes; undefined where the configuration says. */
   remembered(): Promise<readonly AskedTarget[] | undefined>
 }
 
 export interface RenewableOptions {
   readonly config: Config | undefined
+  /** There is a configuration that cannot be read: what is remembered of it has to do. */
+  readonly isUnreadable: boolean
   readonly state: StateFolder
   readonly read: Parsed<Flags>['read']
 }
@@ -44,12 +49,13 @@ const ofEntry = (entry: CertificateConfig, { config, read }: RenewableOptions): 
     const { domain: _domain, ...flags } = issuerFlags
     const values = read(flags, issueLayer(config, { name: entry.name, domain: [] }))
     const names = orderNames(entry.domains)
-    return { name: entry.name, names, issue: issueSettings({ ...values, domain: names }, names, config?.account.eab) }
+    const issue = issueSettings({ ...values, domain: names }, names, config?.account.eab)
+    return { name: entry.name, names, issue, configured: true }
   },
   remembered: async () => undefined,
 })
 
-const ofRecord = (name: string, { config, state }: RenewableOptions): Renewable => {
+const ofRecord = (name: string, { config, state, isUnreadable }: RenewableOptions): Renewable => {
   let reading: Promise<CertificateRecord | undefined> | undefined
   const record = () => {
     reading ??= new CertificateStore(state, name).read()
@@ -60,7 +66,9 @@ const ofRecord = (name: string, { config, state }: RenewableOptions): Renewable 
     wanted: async () => {
       const known = await record()
       if (known === undefined) throw damaged(name, state)
-      return { name: known.name, names: known.names, issue: known.issue }
+      // What was taken out of the configuration is not renewed; where that cannot be read, nobody knows.
+      if (known.forgotten || (known.configured && !isUnreadable)) return undefined
+      return { name: known.name, names: known.names, issue: known.issue, configured: known.configured }
     },
     remembered: async () => {
       const known = await record()
@@ -70,12 +78,10 @@ const ofRecord = (name: string, { config, state }: RenewableOptions): Renewable 
   }
 }
 
-const damaged = (name: string, state: StateFolder) =>
-  toCertError(
-    Object.assign(new Error(`what was remembered of ${name} in ${state.path('certificates', name)} is damaged`), {
-      code: 'STATE_UNUSABLE',
-    }),
-  )
+const damaged = (name: string, state: StateFolder): CertError =>
+  new CertError('STATE_UNUSABLE', `what was remembered of ${name} is damaged (${state.path('certificates', name)})`, {
+    hint: `issue it once more with acme-oss issue-and-deploy; or remove that folder, if it is not wanted any more`,
+  })
 
 const standbyEnd = '~standby'
 

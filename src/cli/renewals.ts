@@ -1,4 +1,4 @@
-import { type CertError, toCertError } from '../errors.js'
+import { CertError, toCertError } from '../errors.js'
 import { CaAdvice } from '../issuer/ca-advice.js'
 import type { CaAccess } from '../issuer/ca-sessions.js'
 import type { Due, Wanted } from '../pipeline/due.js'
@@ -26,6 +26,8 @@ export interface RenewalsOptions {
   readonly dryRun: boolean
   /** Is it the only one, which needs no name in front of each line? */
   readonly isAlone: boolean
+  /** Were they named? */
+  readonly isAsked: boolean
 }
 
 /** What became of one certificate. */
@@ -61,13 +63,15 @@ export class Renewals {
 
   /** The certificate, and the one that is kept ready beside it. Never throws: what failed is in the results. */
   async renew(one: Renewable): Promise<Renewed[]> {
-    let wanted: Omit<Wanted, 'deploy'>
+    let wanted: Omit<Wanted, 'deploy'> | undefined
     try {
       wanted = await one.wanted()
     } catch (thrown) {
       return [{ name: one.name, due: undefined, ended: undefined, error: toCertError(thrown) }]
     }
-    const targets = () => this.#targets(one, wanted)
+    if (wanted === undefined) return this.#options.isAsked ? [notWanted(one.name)] : []
+    const meant = wanted
+    const targets = () => this.#targets(one, meant)
     const own = await this.#renewOne(wanted, targets)
     if (wanted.issue.standby === undefined) return [own]
     const standby = standbyOf(wanted, await targets().catch(() => []))
@@ -158,3 +162,16 @@ export class Renewals {
     this.#advice.close()
   }
 }
+
+const notWanted = (name: string): Renewed => ({
+  name,
+  due: undefined,
+  ended: undefined,
+  error: new CertError(
+    'USAGE',
+    `${name} is not renewed any more: it was forgotten, or taken out of the configuration`,
+    {
+      hint: 'acme-oss issue-and-deploy, or an entry in the configuration, has it renewed again',
+    },
+  ),
+})

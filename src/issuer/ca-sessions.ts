@@ -8,6 +8,7 @@ import { settleRollover } from './account-rollover.js'
 import { AcmeSession } from './acme-session.js'
 import type { Ca } from './ca.js'
 import { CaConnection } from './ca-connection.js'
+import type { Directory } from './protocol.js'
 
 /** How a CA is to be met. */
 export interface CaAccess {
@@ -35,7 +36,7 @@ export interface CaSessionsOptions {
 }
 
 /** A CA that has been reached, with an account that it knows. */
-export interface OpenSession {
+export interface AccountSession {
   readonly session: AcmeSession
   readonly account: string
   /** Registers the key anew, where the CA has forgotten it. @returns the account's URL */
@@ -48,7 +49,7 @@ const longestDown = 60_000
 /** One connection, one account and one stock of nonces for each CA, shared by all orders of a run. */
 export class CaSessions {
   readonly #options: CaSessionsOptions
-  readonly #open = new Map<string, Promise<OpenSession>>()
+  readonly #open = new Map<string, Promise<AccountSession>>()
   readonly #connections: CaConnection[] = []
   readonly #sessions: AcmeSession[] = []
 
@@ -61,7 +62,7 @@ export class CaSessions {
    * @param progress told of a new account
    * @throws CertError CA_UNAVAILABLE, CA_REFUSED, STATE_UNUSABLE, TERMS_NOT_AGREED, USAGE
    */
-  open(access: CaAccess, nonces: number, progress: (what: string) => void): Promise<OpenSession> {
+  open(access: CaAccess, nonces: number, progress: (what: string) => void): Promise<AccountSession> {
     const key = [access.ca.directory, access.email, access.caBundle].join('\n')
     const known = this.#open.get(key)
     if (known !== undefined) return known
@@ -71,7 +72,7 @@ export class CaSessions {
     return opening
   }
 
-  async #begin(access: CaAccess, nonces: number, progress: (what: string) => void): Promise<OpenSession> {
+  async #begin(access: CaAccess, nonces: number, progress: (what: string) => void): Promise<AccountSession> {
     const { state, timeout, now, signal, trace } = this.#options
     const { ca, caBundle } = access
     const connection = new CaConnection(caBundle)
@@ -82,7 +83,7 @@ export class CaSessions {
     if (known?.url === undefined) requireConsent(access)
     const directory = await accounts.readDirectory(now())
     const externalAccount = known?.url === undefined ? await access.externalAccount?.() : undefined
-    const meet = (accountKey: KeyObject, accountUrl: string | undefined) =>
+    const meet = (accountKey: KeyObject, accountUrl: string | undefined, kept?: Directory) =>
       new AcmeSession({
         directoryUrl: ca.directory,
         ca: ca.name,
@@ -90,7 +91,7 @@ export class CaSessions {
         accountKey,
         accountUrl,
         externalAccount,
-        directory,
+        directory: kept,
         timeout,
         signal,
         trace,
@@ -100,9 +101,9 @@ export class CaSessions {
     const account = isWhole
       ? known
       : await withLock(state, accountLock(ca), { signal }, async () =>
-          settleRollover(accounts, await firstAccount(accounts), meet),
+          settleRollover(accounts, await firstAccount(accounts), (key, url) => meet(key, url)),
         )
-    const session = meet(account.key, account.url)
+    const session = meet(account.key, account.url, directory)
     this.#sessions.push(session)
     await session.begin(nonces)
     const current = await session.directory()

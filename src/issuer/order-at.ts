@@ -7,7 +7,7 @@ import { type OrderInProgress, OrdersInProgress } from '../state/order-in-progre
 import { OrderLedger } from '../state/order-ledger.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { AcmeSession } from './acme-session.js'
-import type { CaAccess, CaSessions, OpenSession } from './ca-sessions.js'
+import type { AccountSession, CaAccess, CaSessions } from './ca-sessions.js'
 import { generateKey, type KeyType } from './certificate-key.js'
 import { chosenChain } from './chosen-chain.js'
 import { fulfil, type IssueObserver } from './fulfil.js'
@@ -130,7 +130,7 @@ const keyFor = async (wish: OrderWish, orders: OrdersInProgress, directory: stri
 }
 
 /** The order as the CA knows it now; undefined where nothing can come of it any more. */
-const lookAgain = async (begun: OrderInProgress, { session, account }: OpenSession): Promise<Order | undefined> => {
+const lookAgain = async (begun: OrderInProgress, { session, account }: AccountSession): Promise<Order | undefined> => {
   if (begun.url === undefined || begun.account !== account) return undefined
   try {
     const order = await session.getOrder(begun.url)
@@ -145,7 +145,7 @@ interface Placing {
   readonly access: CaAccess
   readonly wish: OrderWish
   readonly context: OrderContext
-  readonly open: OpenSession
+  readonly open: AccountSession
   readonly orders: OrdersInProgress
   readonly ledger: OrderLedger
 }

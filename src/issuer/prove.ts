@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { CertError, toCertError } from '../errors.js'
 import type { Challenge, Solver } from '../solvers/solver.js'
 import type { AcmeSession } from './acme-session.js'
@@ -57,6 +58,8 @@ const answerAll = async (order: Order, options: ProveOptions, presented: Present
   // What fails for one name ends the others: the order is lost with it.
   const failure = new AbortController()
   const together = AbortSignal.any([signal, failure.signal])
+  // Every name under way listens to it.
+  setMaxListeners(0, together)
   const authorizations = await all(
     order.authorizations.map((url) => session.getAuthorization(url)),
     failure,
@@ -173,6 +176,7 @@ export const takeAway = async (
 ): Promise<readonly Challenge[]> => {
   // Not the run's own signal: an interrupted run has to clean up as well. Solvers keep to limits of their own.
   const { signal } = new AbortController()
+  setMaxListeners(0, signal)
   const results = await Promise.allSettled(challenges.map((challenge) => solver.cleanUp(challenge, known, signal)))
   return results.flatMap((result, i) => {
     const challenge = challenges[i]

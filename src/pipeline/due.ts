@@ -2,7 +2,7 @@ import { renewalTime, spreadOf } from '../certificate/renewal-time.js'
 import type { CertificateRecord, IssuedVersion } from '../state/certificates.js'
 
 /** A certificate that our issuer is to provide, with all that is to be remembered of it. */
-export type Wanted = Omit<CertificateRecord, 'schema' | 'current'>
+export type Wanted = Omit<CertificateRecord, 'schema' | 'current' | 'forgotten'>
 
 export type Due = { readonly due: true; readonly why: string } | { readonly due: false; readonly at: Date }
 

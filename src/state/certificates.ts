@@ -11,6 +11,10 @@ export interface CertificateRecord {
   readonly names: readonly string[]
   readonly issue: IssueSettings
   readonly deploy: readonly DeploySettings[]
+  /** Is it issued because the configuration says so, and not any more when it does not? */
+  readonly configured?: boolean | undefined
+  /** It is not to be renewed any more. */
+  readonly forgotten?: boolean | undefined
   /** The certificate that is in use: a folder of the same name beside this file. */
   readonly current: IssuedVersion | undefined
 }
@@ -130,6 +134,17 @@ export class CertificateStore {
     ])
     const dates = { notBefore: bundle.notBefore.toISOString(), notAfter: bundle.notAfter.toISOString() }
     await this.keepRecord({ ...record, schema: 2, current: { id, ...dates, ...issued } })
+  }
+
+  /** Not to be renewed any more; where `isMeant` picks targets, only not to be deployed there. @returns was anything changed? */
+  async forget(isMeant: ((target: DeploySettings) => boolean) | undefined): Promise<boolean> {
+    const record = await this.read()
+    if (record === undefined || record.forgotten) return false
+    const deploy = isMeant === undefined ? record.deploy : record.deploy.filter((target) => !isMeant(target))
+    const forgotten = isMeant === undefined
+    if (!forgotten && deploy.length === record.deploy.length) return false
+    await this.keepRecord({ ...record, deploy, ...(forgotten && { forgotten }) })
+    return true
   }
 
   /** Nothing changes where another certificate is in use by now. */

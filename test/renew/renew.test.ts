@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path'
 import t from 'tap'
 import { testOutput } from '../issue-command.js'
+import { runCommand } from '../run-command.js'
 import { problem, startStubCa } from '../stub-ca.js'
 import { at, openRenewWorld } from './renew-world.js'
 
@@ -74,6 +75,20 @@ t.test('what was issued by hand is renewed when it is due, and where it went', a
     t.equal((await world.renew(['--shard', '2/2'])).code, 2)
   })
 
+  await t.test('forgotten', async (t) => {
+    const forget = await runCommand(['forget', 'b.example.com', '--state-dir', world.state], { folder: world.folder })
+    t.equal(forget.code, 0)
+    t.match(forget.stdout, /its renewal/)
+    const { code, json } = await world.renew()
+    t.equal(code, 0)
+    t.same(
+      json.results.map(({ name }) => name),
+      ['a.example.com'],
+    )
+    t.equal((await world.issue([...at(ca, world.path('web'), 'b.example.com'), ...to('b')])).code, 0)
+    t.equal((await world.renew()).json.results.length, 2, 'until it is wanted again')
+  })
+
   await t.test('only looked at', async (t) => {
     rmSync(world.path('a'), { recursive: true })
     ca.manners.lifetime = isDue
@@ -140,11 +155,46 @@ t.test('what the configuration says is to be issued', async (t) => {
     t.equal((await world.renew(['f.example.com', '--force-renewal'])).code, 1)
     t.equal(ca.orders.length, orders + 1)
     rmSync(world.path('f'))
-    const sync = await world.renew()
-    t.equal(ca.orders.length, orders + 1, 'only deployed')
-    t.equal(sync.code, 0)
+    const later = await world.renew()
+    t.equal(ca.orders.length, orders + 1)
+    t.equal(later.code, 0)
+    t.match(
+      later.json.results.filter(({ name }) => name === 'f.example.com'),
+      [{ due: false }, { pending: [{ step: 'archive' }, { step: 'latest' }] }],
+      'it is left to be tried again',
+    )
     const record = readFileSync(join(world.state, 'certificates', 'f.example.com', 'certificate.json'), 'utf8')
     t.match(JSON.parse(record), { schema: 2, current: { directory: ca.directoryUrl } })
+  })
+
+  await t.test('a configuration that cannot be read does not let them expire', async (t) => {
+    const good = readFileSync(world.path('acme-oss.yaml'), 'utf8')
+    writeFileSync(world.path('acme-oss.yaml'), 'certificates: [')
+    const quiet = await world.renew()
+    t.equal(quiet.code, 2)
+    t.match(quiet.json, { ok: false, error: { code: 'CONFIG_INVALID' } })
+    t.same(
+      quiet.json.results.filter(({ due }) => due !== undefined).map(({ name, due }) => `${name} ${due}`),
+      ['c', 'd', 'e', 'f'].map((name) => `${name}.example.com false`),
+    )
+    const before = world.deployed('e')
+    const { code, json } = await world.renew(['e.example.com', '--force-renewal'])
+    t.equal(code, 3)
+    t.match(json.results, [{ name: 'e.example.com', stages: [{ status: 'changed' }], error: null }])
+    t.not(world.deployed('e'), before)
+    writeFileSync(world.path('acme-oss.yaml'), good)
+  })
+
+  await t.test('what was taken out of it is not renewed', async (t) => {
+    const { code, json } = await world.renew()
+    t.equal(code, 0)
+    t.same(
+      json.results.filter(({ due }) => due !== undefined).map(({ name }) => name),
+      ['e.example.com', 'f.example.com'],
+    )
+    const asked = await world.renew(['c.example.com'])
+    t.match(asked.json.results, [{ name: 'c.example.com', error: { code: 'USAGE', message: /taken out of the conf/ } }])
+    t.equal(asked.code, 1)
   })
 })
 
