@@ -276,6 +276,8 @@ export interface World {
   /** Writes a file into the folder; gives back its path. */
   file(name: string, content: string | Buffer): string
   run(words: readonly string[], options?: WorldRun): Promise<RunResult>
+  /** The same in this process, for tables of cases: see call-command.ts. */
+  call(words: readonly string[], options?: WorldRun): Promise<RunResult>
   /** `deploy` of the material, by standard input. */
   deploy(material: Material, words?: readonly string[], options?: WorldRun): Promise<RunResult>
 }
@@ -336,6 +338,7 @@ export const openWorld = async (t: Test, options: WorldOptions = {}): Promise<Wo
       listen(result)
       return result
     },
+    call: (line, options) => world.run(line, { ...options, here: true }),
     deploy: (material, words = world.toBucket, more = {}) =>
       world.run(['deploy', '--fullchain', '-', ...words], { input: material.fullchain + material.key, ...more }),
   }
