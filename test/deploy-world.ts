@@ -252,6 +252,8 @@ export interface WorldOptions {
   readonly allow?: readonly Statement[]
   /** More about the key, such as a session token. */
   readonly key?: Partial<AccessKey>
+  /** Its commands are called in this process, but for those of which the process itself matters. */
+  readonly here?: boolean
 }
 
 export interface WorldRun extends Omit<RunOptions, 'environment'> {
@@ -333,7 +335,9 @@ export const openWorld = async (t: Test, options: WorldOptions = {}): Promise<Wo
         guard = setTimeout(() => child.kill('SIGKILL'), longest)
         more.onStart?.(child)
       }
-      const result = await runCommand(words, { folder, ...more, onStart, environment: Object.fromEntries(given) })
+      const here = options.here === true && more.onStart === undefined && more.nodeOptions === undefined
+      const how = { folder, here, ...more, onStart, environment: Object.fromEntries(given) }
+      const result = await runCommand(words, how)
       clearTimeout(guard)
       listen(result)
       return result

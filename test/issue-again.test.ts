@@ -137,7 +137,7 @@ t.test('what is remembered', async (t) => {
   /** How many certificates the run had issued. */
   const ordersOf = async (words: readonly string[]): Promise<number> => {
     const before = pebble.issued() + other.issued()
-    const result = await place.run(words)
+    const result = await place.run(words, { here: true })
     if (result.code !== 0) t.comment(result.stderr)
     const orders = pebble.issued() + other.issued() - before
     t.match(result, { code: 0, json: { ok: true, order: { placed: orders > 0 } } })
