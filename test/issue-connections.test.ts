@@ -13,7 +13,7 @@ t.test('directories', async (t) => {
     for (const body of bodies) {
       const { ca, run } = await setUp(t)
       ca.manners.amend = (reply, kind) => (kind === 'directory' ? { ...reply, body } : reply)
-      const { code, json } = await run()
+      const { code, json } = await run([], { here: true })
       t.equal(code, 1, body)
       t.match(json.error, { code: 'CA_REFUSED', message: /not an ACME directory/, hint: /--ca/ })
       t.equal(ca.requests.filter(({ method }) => method === 'POST').length, 0)
@@ -49,7 +49,7 @@ t.test('directories', async (t) => {
       () => '{"fetchedAt":',
     ]) {
       const { ca, run, place } = await setUp(t)
-      t.equal((await run()).code, 0)
+      t.equal((await run([], { here: true })).code, 0)
       const file = findBelow(place.state, 'directory.json')
       writeFileSync(file, damage(readFileSync(file, 'utf8'), ca.directoryUrl.replace('/dir', '')))
       const result = await run(['--force-renewal', '--timeout', '3'])
