@@ -55,8 +55,9 @@ t.test('what changes something is sent exactly once', async (t) => {
           ca.fail(kind, fault, 20)
           // One name, or else there are two challenges.
           const words = ['--name', 'a', ...(fault === 'hang' ? ['--timeout', '4'] : [])]
-          // Over HTTP/2 as it is published: there a process ends only when its connections do.
-          const result = await run(words, { here: protocol === 'http' })
+          // Over HTTP/2 not all in this process: one of its own ends only when its connections do.
+          const here = protocol === 'http' || fault === 'kill' || fault === 'kill-after'
+          const result = await run(words, { here })
           t.test(`${kind}: ${what}, ${protocol}`, async (t) => {
             t.equal(result.code, 1)
             t.equal(result.json.error?.code, code)
