@@ -335,7 +335,9 @@ t.test('names that would lead elsewhere', together(), async (t) => {
   ]
   const world = await openWorld(t)
   for (const name of names) {
-    const run = await world.deploy(material, ['--directory', world.path('tls'), '--name', name, '--json'], { here: true })
+    const run = await world.deploy(material, ['--directory', world.path('tls'), '--name', name, '--json'], {
+      here: true,
+    })
     ends(t, run, 0)
     t.equal(resultOf(run).certificate?.['name'], name)
     t.same(resultOf(run).warnings, [], 'and it is recorded')

@@ -130,7 +130,9 @@ t.test('damaged in every way, each under a name of its own', together(), async (
   // The hook of each name once more, a few at a time.
   for (let i = 0; i < cases.length; i += 4) {
     const some = cases.slice(i, i + 4)
-    const hooks = some.map(({ name }) => callHook(world, material, { ...here, name, words: toPrefix(world, `${name}/`) }))
+    const hooks = some.map(({ name }) =>
+      callHook(world, material, { ...here, name, words: toPrefix(world, `${name}/`) }),
+    )
     for (const hook of await Promise.all(hooks)) ends(t, hook, 0)
   }
   await provesSettled(t, world, material, other)
