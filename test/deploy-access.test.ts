@@ -58,7 +58,7 @@ const anonymously = (world: World, key: string) => sendRaw(world.emulator.port, 
 
 t.test('oss:PutObject on the prefix is enough', async (t) => {
   for (const hideMissing of [false, true]) {
-    const world = await openWorld(t, { allow: onPrefix, key: { hideMissing } })
+    const world = await openWorld(t, { here: true, allow: onPrefix, key: { hideMissing } })
     const run = await world.deploy(material, world.toBucket, { terse: true })
     t.equal(run.code, 0)
     provesLayout(t, world.objects, material)
@@ -100,7 +100,7 @@ t.test('an access key for which the header needs no right of its own', async (t)
 t.test('the key does not go into a bucket that anybody can read', async (t) => {
   const open = [{ acl: 'public-read' }, { acl: 'public-read-write' }, { policyPublic: true }] as const
   for (const exposed of open) {
-    const world = await openWorld(t, { allow: [...onPrefix, looking], bucket: exposed })
+    const world = await openWorld(t, { here: true, allow: [...onPrefix, looking], bucket: exposed })
     const result = await failed(t, world)
     const error = stepError(result)
     t.equal(error.code, 'KEY_WOULD_BE_PUBLIC')
@@ -124,18 +124,18 @@ t.test('the key does not go into a bucket that anybody can read', async (t) => {
 
 t.test('only the policy can be read, and it is public', async (t) => {
   const policy = { action: 'oss:GetBucketPolicyStatus', resource: bucket }
-  const world = await openWorld(t, { allow: [...onPrefix, policy], bucket: { policyPublic: true } })
+  const world = await openWorld(t, { here: true, allow: [...onPrefix, policy], bucket: { policyPublic: true } })
   t.equal(stepError(await failed(t, world)).code, 'KEY_WOULD_BE_PUBLIC')
 })
 
 t.test('a bucket that is known to be private needs no warning', async (t) => {
-  const world = await openWorld(t, { allow: [...onPrefix, looking] })
+  const world = await openWorld(t, { here: true, allow: [...onPrefix, looking] })
   t.same((await deployed(t, world)).warnings, [])
   provesLayout(t, world.objects, material)
 })
 
 t.test('a bucket that was made private afterwards gets what was missing', async (t) => {
-  const world = await openWorld(t, { allow: [...onPrefix, looking], bucket: { acl: 'public-read' } })
+  const world = await openWorld(t, { here: true, allow: [...onPrefix, looking], bucket: { acl: 'public-read' } })
   await failed(t, world)
   // The bucket that the emulator has is the one that was given to it last.
   const held = new Map(world.objects)
@@ -148,19 +148,19 @@ t.test('a bucket that was made private afterwards gets what was missing', async 
 
 t.test('nothing can be learnt about the bucket: it is written, with a warning', async (t) => {
   t.test('reading is denied', async (t) => {
-    const world = await openWorld(t, { allow: onPrefix, bucket: { acl: 'public-read' } })
+    const world = await openWorld(t, { here: true, allow: onPrefix, bucket: { acl: 'public-read' } })
     const { warnings } = await deployed(t, world)
     t.match(warnings, [/whether oss:\/\/my-ssl-certs is private cannot be read/])
     provesLayout(t, world.objects, material)
   })
   t.test('the service does not know the question', async (t) => {
-    const world = await openWorld(t, { allow: onPrefix })
+    const world = await openWorld(t, { here: true, allow: onPrefix })
     world.emulator.fail({ action: 'oss:GetBucket*' }, { status: 400, code: 'NotImplemented' })
     t.equal((await deployed(t, world)).warnings.length, 1)
     provesLayout(t, world.objects, material)
   })
   t.test('the endpoint for such questions cannot be reached', async (t) => {
-    const world = await openWorld(t, { allow: onPrefix })
+    const world = await openWorld(t, { here: true, allow: onPrefix })
     const closed = `http://127.0.0.1:${await closedPort()}`
     const { warnings } = await deployed(t, world, ['--bucket-endpoint', closed, '--timeout', '5'])
     t.equal(warnings.length, 1)

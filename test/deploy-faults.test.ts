@@ -43,6 +43,10 @@ const passing: Readonly<Record<string, Fault>> = {
   'an answer that is cut off': { cutBody: true },
 }
 
+/** In this process: what waits and tries again needs none of its own, and most of what is done here is just that. */
+const deployHere = (world: World, words = world.toBucket): Promise<RunResult> =>
+  world.deploy(material, words, { here: true })
+
 const ends = (t: Test, run: RunResult, code: number): void =>
   void t.equal(run.code, code, run.code === code ? `exit ${code}` : run.stdout + run.stderr)
 
@@ -55,10 +59,13 @@ const provesDone = (t: Test, world: World): void => {
 
 for (const [what, fault] of Object.entries(passing)) {
   t.test(`${what} is lived through`, together(), async (t) => {
-    for (const when of [{ nth: [1, 3, 6, 9, 12] }, { every: 3 }]) {
+    for (const [when, here] of [
+      [{ nth: [1, 3, 6, 9, 12] }, false],
+      [{ every: 3 }, true],
+    ] as const) {
       const world = await openWorld(t)
       const rule = world.emulator.fail(when, fault)
-      ends(t, await world.deploy(material), 0)
+      ends(t, await world.deploy(material, world.toBucket, { here }), 0)
       t.ok(rule.hits >= 3, `it struck ${rule.hits} times`)
       provesDone(t, world)
     }
@@ -71,8 +78,8 @@ t.test('all of them at random', together(), async (t) => {
     const rules = Object.values(passing).map((fault, i) =>
       world.emulator.fail({ probability: 0.04, seed: seed * 100 + i }, fault),
     )
-    ends(t, await world.deploy(material), 0)
-    ends(t, await world.deploy(material), 0)
+    ends(t, await deployHere(world), 0)
+    ends(t, await deployHere(world), 0)
     const hits = rules.reduce((sum, rule) => sum + rule.hits, 0)
     t.ok(hits > 0, `seed ${seed}: ${hits} faults`)
     provesDone(t, world)
@@ -82,10 +89,10 @@ t.test('all of them at random', together(), async (t) => {
 for (const [what, fault] of Object.entries(passing)) {
   t.test(`${what} is lived through where things are only read`, together(), async (t) => {
     const world = await openWorld(t)
-    ends(t, await world.deploy(material), 0)
+    ends(t, await deployHere(world), 0)
     const before = world.emulator.requests.length
     world.emulator.fail({ action: 'oss:GetObject', every: 2 }, fault)
-    ends(t, await world.deploy(material), 0)
+    ends(t, await deployHere(world), 0)
     t.same(putKeys(world.emulator, before), [], 'and nothing is written because of it')
   })
 }
@@ -94,7 +101,7 @@ for (const nth of [1, 4, 8, 11]) {
   t.test(`request ${nth} is never answered`, together(), async (t) => {
     const world = await openWorld(t)
     const rule = world.emulator.fail({ nth }, { hang: true })
-    ends(t, await world.deploy(material, [...world.toBucket, '--timeout', '6']), 0)
+    ends(t, await world.deploy(material, [...world.toBucket, '--timeout', '6'], { here: nth > 1 }), 0)
     t.equal(rule.hits, 1)
     provesDone(t, world)
   })
@@ -137,7 +144,7 @@ for (const [what, fault] of Object.entries(down)) {
     t.ok(rule.hits > 6, 'it was tried more than once')
 
     rule.remove()
-    ends(t, await world.deploy(material), 0)
+    ends(t, await deployHere(world), 0)
     provesDone(t, world)
   })
 }
@@ -167,7 +174,7 @@ t.test('what cannot pass by itself is not tried again', together(), async (t) =>
   for (const [code, fault] of Object.entries(lasting)) {
     const world = await openWorld(t)
     world.emulator.fail({}, fault)
-    const run = await world.deploy(material, [...world.toBucket, '--json', '--timeout', '600'])
+    const run = await deployHere(world, [...world.toBucket, '--json', '--timeout', '600'])
     ends(t, run, 1)
     const error = stepError(resultOf(run))
     t.match(error, { code: 'CLOUD_REFUSED', vendor: { code } })
@@ -206,7 +213,7 @@ t.test('Retry-After', together(), async (t) => {
   for (const [what, make] of Object.entries(headers)) {
     const world = await openWorld(t)
     world.emulator.fail({ key, nth: 1 }, { status: 503, code: 'ServiceUnavailable', headers: make() })
-    ends(t, await world.deploy(material), 0)
+    ends(t, await deployHere(world), 0)
     const [first = 0, second = 0, ...more] = attempts(world)
     t.ok(second - first >= 990, `${what}: ${second - first} ms`)
     t.same(more, [])
@@ -316,7 +323,7 @@ for (const name of ['SIGINT', 'SIGTERM'] as const) {
       t.equal(deploymentsIn(world.state)[0]?.privateKey, material.key)
       t.same(readdirSync(world.path('state', 'locks')), [], 'the lock is given back')
       rule.remove()
-      ends(t, await world.deploy(material), 0)
+      ends(t, await deployHere(world), 0)
       provesDone(t, world)
     }
   })
@@ -334,7 +341,7 @@ t.test('interrupted twice, it ends at once', together(), async (t) => {
   })
   t.ok(run.signal === 'SIGTERM' || run.code === 1)
   rule.remove()
-  ends(t, await world.deploy(material), 0)
+  ends(t, await deployHere(world), 0)
   provesDone(t, world)
 })
 

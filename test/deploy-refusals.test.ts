@@ -40,7 +40,7 @@ const proves = (t: Test, run: RunResult, code: string, message: RegExp, hint: Re
   t.notMatch(run.stderr, /\n\s+at |Error:|node:/, 'no stack trace')
 }
 
-/** Refused as text and as JSON, in the same words. */
+/** Refused as text and as JSON, in the same words; in this process, unless told. */
 const refuses = async (
   t: Test,
   words: readonly string[],
@@ -50,7 +50,8 @@ const refuses = async (
   options: WorldRun = {},
 ): Promise<void> => {
   const before = surroundings()
-  const [text, json] = await Promise.all([world.run(words, options), world.run([...words, '--json'], options)])
+  const how = { here: true, ...options }
+  const [text, json] = await Promise.all([world.run(words, how), world.run([...words, '--json'], how)])
   proves(t, text, code, message, hint)
   t.equal(json.code, 2)
   t.equal(json.stderr, '', 'with --json, nothing on standard error')
@@ -72,6 +73,9 @@ const refuses = async (
   })
   t.same(surroundings(), before, 'no request, no connection, no state folder, no target folder')
 }
+
+/** As it is published: for what its first file says, and for what no other run is to know. */
+const apart: WorldRun = { here: false }
 
 const refusesInput = (t: Test, input: string | Buffer, code: string, message: RegExp, hint: RegExp): Promise<void> =>
   refuses(t, ['deploy', '--fullchain', '-', ...target], code, message, hint, { input })
@@ -219,6 +223,12 @@ t.test('material', async (t) => {
   for (const [what, [input, code, message, hint]] of Object.entries(cases)) {
     await t.test(what, (t) => refusesInput(t, input, code, message, hint))
   }
+  await t.test('by a process of its own', (t) =>
+    refuses(t, ['deploy', '--fullchain', '-', ...target], 'KEY_MISMATCH', /belongs to none/, /example\.com/, {
+      ...apart,
+      input: fullchain + other.key,
+    }),
+  )
 })
 
 t.test('what is just in time is taken', async (t) => {
@@ -312,15 +322,21 @@ const usage = (t: Test, cases: Readonly<Record<string, Usage>>, options: WorldRu
 
 t.test('the command line', async (t) => {
   const to = [...fromInput, ...target]
+  usage(
+    t,
+    {
+      'an unknown command': [['depoly'], /does not know the command "depoly"/, /did you mean acme-oss deploy\?/],
+      'nothing like any command': [['frobnicate'], /"frobnicate"/, /acme-oss --help/],
+      'a command that is a word of JavaScript': [['constructor'], /"constructor"/, /acme-oss --help/],
+      'an unknown flag': [
+        [...to, '--frobnicate'],
+        /acme-oss deploy does not know --frobnicate/,
+        /acme-oss deploy --help/,
+      ],
+    },
+    apart,
+  )
   usage(t, {
-    'an unknown command': [['depoly'], /does not know the command "depoly"/, /did you mean acme-oss deploy\?/],
-    'nothing like any command': [['frobnicate'], /"frobnicate"/, /acme-oss --help/],
-    'a command that is a word of JavaScript': [['constructor'], /"constructor"/, /acme-oss --help/],
-    'an unknown flag': [
-      [...to, '--frobnicate'],
-      /acme-oss deploy does not know --frobnicate/,
-      /acme-oss deploy --help/,
-    ],
     'a flag with a typing error': [[...to, '--buket', 'x'], /does not know --buket/, /did you mean --bucket\?/],
     'a flag of another command': [[...to, '--domain', 'example.com'], /does not know --domain/, /--help/],
     'a flag cut short': [[...to, '--direct', '/x'], /does not know --direct/, /--help/],
@@ -424,6 +440,19 @@ t.test('endpoints', async (t) => {
   const shape = /--endpoint takes a scheme, a host and perhaps a port/
   const such = /https:\/\//
   const noPassword = /--endpoint has an @ in it: it takes no user name and no password/
+  usage(
+    t,
+    {
+      credentials: at(`https://user:${password}@oss-cn-hangzhou.aliyuncs.com`, noPassword, such),
+      'credentials without a scheme': at(`user:${password}@oss-cn-hangzhou.aliyuncs.com`, noPassword, such),
+      'credentials with a slash in them': at(
+        `https://user:${password}/x@oss-cn-hangzhou.aliyuncs.com`,
+        noPassword,
+        such,
+      ),
+    },
+    apart,
+  )
   usage(t, {
     'plain http to another machine': at('http://oss-cn-hangzhou.aliyuncs.com', /in the clear/, /use https/),
     'plain http to a private address': at('http://10.0.0.1', /in the clear/, /127\.0\.0\.1/),
@@ -437,9 +466,6 @@ t.test('endpoints', async (t) => {
     'a path': at('https://oss-cn-hangzhou.aliyuncs.com/my-ssl-certs', shape, such),
     'a question': at('https://oss-cn-hangzhou.aliyuncs.com/?x=1', shape, such),
     'a fragment': at('https://oss-cn-hangzhou.aliyuncs.com/#x', shape, such),
-    credentials: at(`https://user:${password}@oss-cn-hangzhou.aliyuncs.com`, noPassword, such),
-    'credentials without a scheme': at(`user:${password}@oss-cn-hangzhou.aliyuncs.com`, noPassword, such),
-    'credentials with a slash in them': at(`https://user:${password}/x@oss-cn-hangzhou.aliyuncs.com`, noPassword, such),
     'a port that is none': at('https://oss-cn-hangzhou.aliyuncs.com:port', shape, such),
     'no host': at('https://', shape, such),
     'the bucket in it': at(

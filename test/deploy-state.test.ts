@@ -65,6 +65,10 @@ const killedWhen = async (
   return run
 }
 
+/** In this process, which is another one than the one that was killed, all the same. */
+const deployHere = (world: World, words = world.toBucket): Promise<RunResult> =>
+  world.deploy(material, words, { here: true })
+
 const provesDone = (t: Test, world: World, wanted = material): void => {
   provesLayout(t, world.objects, wanted)
   t.equal(stepsIn(world.state), 'archive done, latest done')
@@ -152,7 +156,7 @@ for (let nth = 1; nth <= 11; nth++) {
     t.equal(deploymentsIn(world.state)[0]?.privateKey, material.key)
     const place = 'at%20oss%20my-ssl-certs%2Fcerts%2Fexample.com%2F.lock'
     t.same(readdirSync(join(world.state, 'locks')), [place, 'example.com.lock'], 'its locks are left')
-    ends(t, await world.deploy(material), 0)
+    ends(t, await deployHere(world), 0)
     provesDone(t, world)
     const archived = putKeys(world.emulator).filter((key) => key.startsWith(prefix + material.archive))
     t.equal(new Set(archived).size, archived.length, 'no file of the archive was written twice')
@@ -310,7 +314,7 @@ t.test('a record that cannot be read is written anew', together(), async (t) => 
     const folder = join(world.state, 'deployments/example.com', sha256(material.x509.raw).slice(0, 12))
     mkdirSync(folder, { recursive: true })
     writeFileSync(join(folder, 'record.json'), content)
-    ends(t, await world.deploy(material), 0)
+    ends(t, await deployHere(world), 0)
     t.comment(JSON.stringify(content))
     provesDone(t, world)
   }
@@ -331,7 +335,9 @@ t.test('names that would lead elsewhere', together(), async (t) => {
   ]
   const world = await openWorld(t)
   for (const name of names) {
-    const run = await world.deploy(material, ['--directory', world.path('tls'), '--name', name, '--json'])
+    const run = await world.deploy(material, ['--directory', world.path('tls'), '--name', name, '--json'], {
+      here: true,
+    })
     ends(t, run, 0)
     t.equal(resultOf(run).certificate?.['name'], name)
     t.same(resultOf(run).warnings, [], 'and it is recorded')
@@ -380,13 +386,13 @@ t.test('a state folder that cannot be used', together(), async (t) => {
     await t.test(what, async (t) => {
       const world = await openWorld(t)
       const environment = { ACME_OSS_STATE_DIR: state(world) }
-      const text = await world.deploy(material, world.toBucket, { environment, terse: true })
+      const text = await world.deploy(material, world.toBucket, { environment, terse: true, here: true })
       ends(t, text, 0)
       provesLayout(t, world.objects, material)
       t.match(text.stderr, /^warning: nothing was recorded, so what failed is not tried again by itself: [^\n]+$/m)
 
       world.emulator.fail({}, { status: 403, code: 'AccessDenied' })
-      const failing = await world.deploy(material, [...world.toBucket, '--json'], { environment })
+      const failing = await world.deploy(material, [...world.toBucket, '--json'], { environment, here: true })
       ends(t, failing, 1)
       const result = resultOf(failing)
       t.match(result, { ok: false, pending: [], warnings: [/nothing was recorded/] })

@@ -252,6 +252,8 @@ export interface WorldOptions {
   readonly allow?: readonly Statement[]
   /** More about the key, such as a session token. */
   readonly key?: Partial<AccessKey>
+  /** Its commands are called in this process, but for those of which the process itself matters. */
+  readonly here?: boolean
 }
 
 export interface WorldRun extends Omit<RunOptions, 'environment'> {
@@ -276,6 +278,8 @@ export interface World {
   /** Writes a file into the folder; gives back its path. */
   file(name: string, content: string | Buffer): string
   run(words: readonly string[], options?: WorldRun): Promise<RunResult>
+  /** The same in this process, for tables of cases: see call-command.ts. */
+  call(words: readonly string[], options?: WorldRun): Promise<RunResult>
   /** `deploy` of the material, by standard input. */
   deploy(material: Material, words?: readonly string[], options?: WorldRun): Promise<RunResult>
 }
@@ -331,11 +335,14 @@ export const openWorld = async (t: Test, options: WorldOptions = {}): Promise<Wo
         guard = setTimeout(() => child.kill('SIGKILL'), longest)
         more.onStart?.(child)
       }
-      const result = await runCommand(words, { folder, ...more, onStart, environment: Object.fromEntries(given) })
+      const here = options.here === true && more.onStart === undefined && more.nodeOptions === undefined
+      const how = { folder, here, ...more, onStart, environment: Object.fromEntries(given) }
+      const result = await runCommand(words, how)
       clearTimeout(guard)
       listen(result)
       return result
     },
+    call: (line, options) => world.run(line, { ...options, here: true }),
     deploy: (material, words = world.toBucket, more = {}) =>
       world.run(['deploy', '--fullchain', '-', ...words], { input: material.fullchain + material.key, ...more }),
   }

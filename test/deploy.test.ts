@@ -201,7 +201,7 @@ t.test('the date of the archive is the day in UTC on which the certificate begin
 })
 
 t.test('prefixes', async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const cases: Readonly<Record<string, string>> = {
     '': '',
     plain: 'plain/',
@@ -220,7 +220,7 @@ t.test('prefixes', async (t) => {
 })
 
 t.test('chains and keys of every kind', async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const root = await mintAuthority({ name: 'Another Root' })
   const above = await mintAuthority({ name: 'Above', issuer: root })
   const issuer: Authority = await mintAuthority({ name: 'Below', issuer: above, key: 'ec384' })
@@ -253,7 +253,7 @@ t.test('chains and keys of every kind', async (t) => {
 })
 
 t.test('names of every kind stand in the manifest', async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const names = ['*.example.com', 'example.com', 'xn--r8jz45g.example', '192.0.2.1', '2001:db8::1']
   const one = await mintMaterial({ names })
   const result = resultOf(await succeeds(t, world.deploy(one, [...world.toBucket, '--json'])))
@@ -310,7 +310,7 @@ t.test('from files', async (t) => {
       return ['--fullchain', file, '--key', file, '--chain', file]
     },
   }
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const one = await mintMaterial({ key: rsaKey('files') })
   const pkcs1 = { ...one, key: keyPem(one.privateKey, 'pkcs1') }
   for (const [what, words] of Object.entries(forms)) {
@@ -318,7 +318,9 @@ t.test('from files', async (t) => {
     const given = words(world, pkcs1)
     const input = given.includes('--key') && given[given.indexOf('--key') + 1] !== '-' ? one.fullchain : pkcs1.key
     const both = given.filter((word) => word === '-').length === 2 ? one.fullchain + pkcs1.key : input
-    await succeeds(t, world.run(['deploy', ...given, ...world.toBucket], { input: both }))
+    // Where relative paths begin is the process's own.
+    const here = !given.includes('f.pem')
+    await succeeds(t, world.run(['deploy', ...given, ...world.toBucket], { input: both, here }))
     t.comment(what)
     provesLayout(t, world.emulator.objects(bucket), one)
   }
@@ -362,7 +364,7 @@ t.test('the same material again', async (t) => {
 
 t.test('a bucket with versioning, which ignores that nothing is to be overwritten', async (t) => {
   for (const versioning of ['Enabled', 'Suspended'] as const) {
-    const world = await openWorld(t, { bucket: { versioning } })
+    const world = await openWorld(t, { here: true, bucket: { versioning } })
     await succeeds(t, world.deploy(material))
     await succeeds(t, world.deploy(material))
     provesLayout(t, world.objects, material)
@@ -400,7 +402,7 @@ t.test('only one of the two dates is earlier: it is replaced', async (t) => {
   const longLived = await mintMaterial({ notBefore: daysFromNow(-20), notAfter: daysFromNow(300) })
   const twin = await mintMaterial({ notBefore: there.notBefore, notAfter: there.notAfter })
   for (const next of [shortLived, longLived, twin]) {
-    const world = await openWorld(t)
+    const world = await openWorld(t, { here: true })
     await succeeds(t, world.deploy(there))
     await succeeds(t, world.deploy(next))
     t.equal(standing(world), next.leaf)
@@ -417,20 +419,20 @@ t.test('where reading is not permitted, an older one is written, too', async (t)
 
 t.test('a latest/ that somebody else wrote', async (t) => {
   t.test('a newer certificate is left alone', async (t) => {
-    const world = await openWorld(t)
+    const world = await openWorld(t, { here: true })
     putByHand(world, material)
     await succeeds(t, world.deploy(older))
     t.equal(standing(world), material.leaf)
     t.equal(standing(world, 'README.md'), undefined)
   })
   t.test('an older one is replaced, whole', async (t) => {
-    const world = await openWorld(t)
+    const world = await openWorld(t, { here: true })
     putByHand(world, older, '# certificates\n')
     await succeeds(t, world.deploy(material))
     provesLayout(t, world.objects, material)
   })
   t.test('the very same files, put there by another tool, count as there', async (t) => {
-    const world = await openWorld(t)
+    const world = await openWorld(t, { here: true })
     await succeeds(t, world.deploy(material))
     putByHand(world, material, standing(world, 'README.md'))
     const before = world.emulator.requests.length
@@ -443,7 +445,7 @@ t.test('a latest/ that somebody else wrote', async (t) => {
       ['privkey.pem', older.key],
       ['chain.pem', ''],
     ] as const) {
-      const world = await openWorld(t)
+      const world = await openWorld(t, { here: true })
       await succeeds(t, world.deploy(material))
       world.emulator.putObject(bucket, `${prefix}latest/${file}`, body)
       await succeeds(t, world.deploy(material))
@@ -452,7 +454,7 @@ t.test('a latest/ that somebody else wrote', async (t) => {
   })
   t.test('what is no certificate is replaced', async (t) => {
     const garbage = ['', 'not a certificate\n', '-----BEGIN CERTIFICATE-----\n', '\u0000\u0001', material.key]
-    const world = await openWorld(t)
+    const world = await openWorld(t, { here: true })
     for (const body of garbage) {
       world.emulator.putObject(bucket, `${prefix}latest/cert.pem`, body)
       world.emulator.putObject(bucket, `${prefix}latest/README.md`, '---\narchive: [\n')
@@ -463,7 +465,7 @@ t.test('a latest/ that somebody else wrote', async (t) => {
 })
 
 t.test('a latest/ that was left half-written is completed', async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const objects = world.objects as Map<string, unknown>
   await succeeds(t, world.deploy(older))
   const readme = standing(world, 'README.md') ?? ''
@@ -489,7 +491,7 @@ t.test('a latest/ that was left half-written is completed', async (t) => {
 })
 
 t.test('the same leaf with another chain reaches latest/', async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const bare = { ...material, fullchain: material.leaf, chain: '' }
   const first = await succeeds(t, world.deploy(bare))
   t.match(first.stderr, /warning: no intermediate certificates were given/)
@@ -504,7 +506,7 @@ t.test('the same leaf with another chain reaches latest/', async (t) => {
 
 t.test('encryption by the server', async (t) => {
   for (const sse of ['AES256', 'KMS', 'SM4']) {
-    const world = await openWorld(t)
+    const world = await openWorld(t, { here: true })
     await succeeds(t, world.deploy(material, [...world.toBucket, '--sse', sse]))
     provesLayout(t, world.objects, material)
     for (const [key, object] of world.objects) t.equal(object.sse, sse, key)
@@ -626,7 +628,7 @@ t.test('--dry-run needs no credentials and no network, and touches nothing', asy
 })
 
 t.test('a switch that is given a value means what it says', async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   for (const on of ['true', '1', 'yes', 'on']) {
     const before = world.emulator.requests.length
     await succeeds(t, world.deploy(material, [...world.toBucket, `--dry-run=${on}`]))

@@ -20,6 +20,9 @@ import { hasPebble, type Pebble, startPebble } from './pebble.js'
 
 if (!hasPebble()) t.bailout('pebble is not installed')
 
+/** What is one of many alike is called in this process. */
+const here = { here: true }
+
 t.test('the account', async (t) => {
   const [pebble, place] = await start(t)
   const words = (name: string): string[] => [...orderAt(pebble, name), ...standaloneFor(pebble), ...place.toFolder]
@@ -41,7 +44,7 @@ t.test('the account', async (t) => {
     for (const damage of [() => unlinkSync(accountFile), () => writeFileSync(accountFile, '{"url":')]) {
       damage()
       const mark = pebble.mark()
-      t.equal((await place.run(words('three.example.com'))).code, 0)
+      t.equal((await place.run(words('three.example.com'), here)).code, 0)
       t.equal(registrations(mark), 1)
       t.equal(readFileSync(accountFile, 'utf8'), account, 'it is the same')
       t.equal(readFileSync(keyFile, 'utf8'), key)
@@ -52,7 +55,7 @@ t.test('the account', async (t) => {
   t.test('whose key cannot be read is not replaced behind one’s back', async (t) => {
     writeFileSync(keyFile, 'nonsense')
     const mark = pebble.mark()
-    const { code, json } = await place.run([...words('four.example.com'), '--json'])
+    const { code, json } = await place.run([...words('four.example.com'), '--json'], here)
     t.equal(code, 1)
     t.match(json.error, { code: 'STATE_UNUSABLE', message: /key\.pem/, hint: /backup/ })
     t.same(pebble.requests(mark), {})
@@ -62,7 +65,7 @@ t.test('the account', async (t) => {
   t.test('of another address is another', async (t) => {
     const mark = pebble.mark()
     const other = words('five.example.com').map((word) => (word === email ? 'other@example.com' : word))
-    t.equal((await place.run(other)).code, 0)
+    t.equal((await place.run(other, here)).code, 0)
     t.equal(registrations(mark), 1)
   })
 
@@ -85,7 +88,7 @@ t.test('the account', async (t) => {
     t.equal(readFileSync(keyFile, 'utf8'), key, 'the key is still the same')
     t.not(readFileSync(accountFile, 'utf8'), account, 'the account is not')
     const after = pebble.mark()
-    t.equal((await place.run(withoutConsent('seven.example.com'))).code, 0)
+    t.equal((await place.run(withoutConsent('seven.example.com'), here)).code, 0)
     t.equal(registrations(after), 0)
   })
 
@@ -112,7 +115,7 @@ t.test('the account', async (t) => {
     })
     const right = file('right', `${hmacKey}\n`)
     for (const wrong of [binding('kid-1', file('wrong', wrongKey)), binding('kid-2', right)]) {
-      const { code, json } = await place.run([...words, ...wrong])
+      const { code, json } = await place.run([...words, ...wrong], here)
       t.equal(code, 1)
       t.match(json.error, { code: 'CA_REFUSED', message: /^registering an account: localhost/, hint: /\w/ })
       t.notMatch(json.error?.message, /TypeError|undefined/)
@@ -120,7 +123,7 @@ t.test('the account', async (t) => {
     t.equal(bound.requests()['POST /order-plz'], undefined)
     const result = await place.run([...words, ...binding('kid-1', right)])
     if (!t.equal(result.code, 0)) t.comment(result.stderr)
-    t.equal((await place.run([...words, '--force-renewal'])).code, 0, 'once is enough')
+    t.equal((await place.run([...words, '--force-renewal'], here)).code, 0, 'once is enough')
     const record = readFileSync(findBelow(place.state, 'certificate.json'), 'utf8')
     t.notOk(record.includes(hmacKey), 'the key is not kept')
   })
@@ -137,7 +140,7 @@ t.test('what is remembered', async (t) => {
   /** How many certificates the run had issued. */
   const ordersOf = async (words: readonly string[]): Promise<number> => {
     const before = pebble.issued() + other.issued()
-    const result = await place.run(words)
+    const result = await place.run(words, here)
     if (result.code !== 0) t.comment(result.stderr)
     const orders = pebble.issued() + other.issued() - before
     t.match(result, { code: 0, json: { ok: true, order: { placed: orders > 0 } } })

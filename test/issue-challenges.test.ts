@@ -440,11 +440,12 @@ t.test('a challenge that fails', async (t) => {
   // Nothing listens on 127.0.0.2.
   await listening(t, server, pebble.httpPort)
   const names = ['good.example.com', 'bad.example.com', 'fine.example.com']
-  const run = () => work.run([...orderAt(pebble, ...names), '--webroot', web, ...work.toBucket, '--json'])
+  const run = (options = { here: true }) =>
+    work.run([...orderAt(pebble, ...names), '--webroot', web, ...work.toBucket, '--json'], options)
 
   t.test('nobody listens', async (t) => {
     await pebble.dns.addA('bad.example.com', ['127.0.0.2'])
-    const { code, json } = await run()
+    const { code, json } = await run({ here: false })
     t.equal(code, 1)
     t.match(json.error, { code: 'CHALLENGE_FAILED', vendor: { code: 'connection' }, hint: /port 80.*firewall/ })
     t.match(json.error?.message, /^bad\.example\.com: the http-01 challenge failed: connection \(.*refused.*\)$/)

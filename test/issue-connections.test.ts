@@ -7,13 +7,16 @@ import { findBelow, neverPrint, openWorkplace, testOutput } from './issue-comman
 import { problem } from './stub-ca.js'
 import { guarded, setUp, standard, succeeded, type Trial, until } from './stub-trial.js'
 
+/** What only prepares, or is one of many alike, is called in this process. */
+const here = { here: true }
+
 t.test('directories', async (t) => {
   t.test('that are none', async (t) => {
     const bodies = ['<html>', '[]', '"text"', 'null', '{}', '{"newNonce":1,"newAccount":"x","newOrder":"y"}']
     for (const body of bodies) {
       const { ca, run } = await setUp(t)
       ca.manners.amend = (reply, kind) => (kind === 'directory' ? { ...reply, body } : reply)
-      const { code, json } = await run()
+      const { code, json } = await run([], here)
       t.equal(code, 1, body)
       t.match(json.error, { code: 'CA_REFUSED', message: /not an ACME directory/, hint: /--ca/ })
       t.equal(ca.requests.filter(({ method }) => method === 'POST').length, 0)
@@ -22,7 +25,7 @@ t.test('directories', async (t) => {
 
   t.test('kept, and used again', async (t) => {
     const { ca, run } = await setUp(t)
-    t.equal((await run()).code, 0)
+    t.equal((await run([], here)).code, 0)
     t.equal((await run(['--force-renewal'])).code, 0)
     t.equal(ca.count('directory'), 1)
     t.equal(ca.count('newAccount'), 1)
@@ -30,7 +33,7 @@ t.test('directories', async (t) => {
 
   t.test('kept, but the CA has moved', async (t) => {
     const { ca, run } = await setUp(t)
-    t.equal((await run()).code, 0)
+    t.equal((await run([], here)).code, 0)
     ca.move()
     // The account has moved with it, to a URL that only a registration tells.
     const result = await run(['--force-renewal'])
@@ -49,7 +52,7 @@ t.test('directories', async (t) => {
       () => '{"fetchedAt":',
     ]) {
       const { ca, run, place } = await setUp(t)
-      t.equal((await run()).code, 0)
+      t.equal((await run([], here)).code, 0)
       const file = findBelow(place.state, 'directory.json')
       writeFileSync(file, damage(readFileSync(file, 'utf8'), ca.directoryUrl.replace('/dir', '')))
       const result = await run(['--force-renewal', '--timeout', '3'])
@@ -60,7 +63,7 @@ t.test('directories', async (t) => {
 
   t.test('kept: a refusal is not mistaken for a CA that moved', async (t) => {
     const { ca, run } = await setUp(t)
-    t.equal((await run()).code, 0)
+    t.equal((await run([], here)).code, 0)
     const before = ca.count('newOrder')
     ca.fail('newOrder', problem(403, 'rejectedIdentifier', 'never'), 5)
     const result = await run(['--force-renewal'])
@@ -71,7 +74,7 @@ t.test('directories', async (t) => {
 
 t.test('the account is gone', async (t) => {
   const { ca, run } = await setUp(t)
-  t.equal((await run()).code, 0)
+  t.equal((await run([], here)).code, 0)
   ca.forget()
   const before = ca.count('newOrder')
   t.equal((await run(['--force-renewal'])).code, 0)

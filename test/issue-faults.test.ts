@@ -55,7 +55,9 @@ t.test('what changes something is sent exactly once', async (t) => {
           ca.fail(kind, fault, 20)
           // One name, or else there are two challenges.
           const words = ['--name', 'a', ...(fault === 'hang' ? ['--timeout', '4'] : [])]
-          const result = await run(words)
+          // Over HTTP/2 not all in this process: one of its own ends only when its connections do.
+          const here = protocol === 'http' || fault === 'kill' || fault === 'kill-after'
+          const result = await run(words, { here })
           t.test(`${kind}: ${what}, ${protocol}`, async (t) => {
             t.equal(result.code, 1)
             t.equal(result.json.error?.code, code)
@@ -77,7 +79,7 @@ t.test('an answer that is none', async (t) => {
   for (const kind of ['newAccount', 'newOrder', 'authorization', 'order', 'finalize'] as const) {
     const { ca, run, isClean } = await setUp(t)
     ca.fail(kind, html(200), 20)
-    const result = await run()
+    const result = await run([], { here: true })
     t.test(kind, async (t) => {
       t.equal(result.code, 1)
       t.equal(result.json.error?.code, 'CA_REFUSED')
@@ -102,7 +104,7 @@ t.test('what only looks is asked again', async (t) => {
     faults.map(async ([what, fault, speaks]) => {
       const { ca, run } = await setUp(t, speaks)
       for (const kind of looks) ca.fail(kind, fault, 1)
-      const result = await run()
+      const result = await run([], { here: speaks === 'http' })
       t.test(`${what}, ${speaks}`, async (t) => {
         succeeded(t, result)
         for (const kind of looks) t.ok(ca.count(kind) >= 2, `${kind} was asked for ${ca.count(kind)} times`)
@@ -135,7 +137,7 @@ t.test('what only looks is asked again', async (t) => {
     for (const kind of ['directory', 'newNonce', 'authorization', 'certificate'] as const) {
       const { ca, run } = await setUp(t)
       ca.fail(kind, problem(403, 'unauthorized', 'not for you'), 50)
-      const result = await run()
+      const result = await run([], { here: true })
       t.match(result, { code: 1, json: { error: { code: 'CA_REFUSED' } } }, kind)
       // The answer to a HEAD has no body to say why.
       t.match(result.json.error?.message, kind === 'newNonce' ? /HTTP 403/ : /unauthorized \(not for you\)/)

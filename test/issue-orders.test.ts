@@ -6,6 +6,9 @@ import { testOutput } from './issue-command.js'
 import { problem } from './stub-ca.js'
 import { setUp, succeeded, until } from './stub-trial.js'
 
+/** Most of what a CA can get wrong is tried in this process; where a run is the only one of its kind it has one. */
+const here = { here: true }
+
 t.test('orders', async (t) => {
   t.test('ready at once: nothing is to be proven', async (t) => {
     const { ca, run, web } = await setUp(t)
@@ -32,7 +35,7 @@ t.test('orders', async (t) => {
         kind === 'order' || kind === 'finalize'
           ? { ...reply, headers: { ...reply.headers, 'retry-after': header() } }
           : reply
-      const result = await run()
+      const result = await run([], here)
       succeeded(t, result)
       const from = look === 'pendingLooks' ? 'order' : 'finalize'
       const times = ca.requests.filter(({ kind }) => kind === 'order' || kind === from).map(({ time }) => time)
@@ -80,7 +83,7 @@ t.test('orders', async (t) => {
         kind === 'order' || kind === 'finalize'
           ? { ...reply, headers: { ...reply.headers, 'retry-after': '86400' } }
           : reply
-      const result = await run()
+      const result = await run([], here)
       t.match(result, { code: 1, json: { error: { code: 'CA_UNAVAILABLE' } } }, look)
       t.notMatch(result.json.error?.message, /after 10 minutes/, 'which have not gone by')
     }
@@ -93,7 +96,7 @@ t.test('orders', async (t) => {
       const body = reply.body as Record<string, unknown>
       return kind === 'order' ? { ...reply, body: { ...body, status: 'invalid', error } } : reply
     }
-    const result = await run()
+    const result = await run([], here)
     t.equal(result.code, 1)
     t.match(result.json.error, {
       code: 'CA_REFUSED',
@@ -123,7 +126,7 @@ t.test('orders', async (t) => {
       const challenges = body.challenges?.map((one, i) => (i === 0 ? { ...one, status: 'invalid', error } : one))
       return { ...reply, body: { ...body, status: 'invalid', challenges } }
     }
-    const result = await run()
+    const result = await run([], here)
     t.equal(result.code, 1)
     t.equal(result.json.error?.code, 'CHALLENGE_FAILED')
     t.match(result.json.error?.message, /^b\.example\.com: the http-01 challenge failed: compound/)
@@ -136,7 +139,7 @@ t.test('orders', async (t) => {
     const { ca, run } = await setUp(t)
     ca.manners.amend = (reply, kind) =>
       kind === 'newOrder' ? { ...reply, body: { ...(reply.body as object), status: 'invalid' } } : reply
-    t.match(await run(), { code: 1, json: { error: { code: 'CA_REFUSED', message: /invalid/ } } })
+    t.match(await run([], here), { code: 1, json: { error: { code: 'CA_REFUSED', message: /invalid/ } } })
     t.equal(ca.count('finalize'), 0)
   })
 
@@ -152,7 +155,7 @@ t.test('orders', async (t) => {
       of('b.example.com', 'rateLimited', 'has had enough'),
     ]
     ca.fail('newOrder', problem(403, 'rejectedIdentifier', 'some names were refused', { subproblems }))
-    const { code, json } = await run()
+    const { code, json } = await run([], here)
     t.equal(code, 1)
     t.match(json.error, { code: 'CA_REFUSED', vendor: { code: 'rejectedIdentifier' } })
     for (const words of ['some names were refused', 'a.example.com: is on the list', 'b.example.com: has had enough']) {
@@ -167,7 +170,7 @@ t.test('authorizations', async (t) => {
     for (const more of [[], ['--solver', 'exec', '--challenge', 'http-01', '--exec-auth', 'true']]) {
       const { ca, run, isClean } = await setUp(t)
       ca.manners.offers = ['tls-alpn-01', 'dns-01']
-      const { code, json, stderr } = await run(more)
+      const { code, json, stderr } = await run(more, here)
       t.equal(code, 1)
       t.match(json.error, { code: 'CA_REFUSED', message: /does not offer http-01/, hint: /tls-alpn-01, dns-01/ })
       t.match(json.error?.message, /[ab]\.example\.com/)
@@ -181,7 +184,7 @@ t.test('authorizations', async (t) => {
     const { ca, run, isClean } = await setUp(t)
     ca.manners.amend = (reply, kind) =>
       kind === 'authorization' ? { ...reply, body: { ...(reply.body as object), status: 'deactivated' } } : reply
-    const { code, json } = await run()
+    const { code, json } = await run([], here)
     t.equal(code, 1)
     t.match(json.error, { code: 'CA_REFUSED', message: /deactivated/ })
     t.ok(isClean())
@@ -197,7 +200,7 @@ t.test('authorizations', async (t) => {
         body: { ...body, challenges: body.challenges.map((one) => ({ ...one, token: '../../evil' })) },
       }
     }
-    const { code, json } = await run()
+    const { code, json } = await run([], here)
     t.equal(code, 1)
     t.match(json.error, { code: 'CA_REFUSED', message: /token/ })
     t.notOk(existsSync(join(place.folder, 'web/evil')) || existsSync(join(place.folder, 'evil')))
@@ -232,7 +235,7 @@ t.test('certificates that are not what was ordered', async (t) => {
     cases.map(async ([issues, says]) => {
       const { ca, run, isClean, place } = await setUp(t)
       ca.manners.issues = issues
-      const result = await run()
+      const result = await run([], here)
       t.test(issues, async (t) => {
         t.equal(result.code, 1, 'the command line is not to blame')
         t.equal(result.json.error?.code, 'CA_REFUSED')
@@ -240,7 +243,7 @@ t.test('certificates that are not what was ordered', async (t) => {
         t.ok(isClean())
         t.notOk(existsSync(join(place.folder, 'out')), 'it was not deployed')
         ca.manners.issues = 'what was asked for'
-        t.match(await run(), { code: 0, json: { order: { placed: true } } }, 'and not kept either')
+        t.match(await run([], here), { code: 0, json: { order: { placed: true } } }, 'and not kept either')
       })
     }),
   )

@@ -108,7 +108,7 @@ t.test('the rights on certificates are missing', async (t) => {
     'yundun-cert:DescribeSSLCertificatePublicKeyDetail',
     'oss:PutCname',
   ]) {
-    const world = await openBinding(t, { key: { deny: [{ action, resource: '*' }] } })
+    const world = await openBinding(t, { here: true, key: { deny: [{ action, resource: '*' }] } })
     world.emulator.bindCname(host, bucket)
     const { result } = await world.give(t, material, toHost(world), { code: 1 })
     const { vendor, hint } = stepError(result)
@@ -128,7 +128,7 @@ t.test('refusals that say what to do', async (t) => {
     [403, 'CnameDenied', /bucket of another account/],
     [403, 'CnameIsRisk', /support/],
   ] as const) {
-    const world = await openBinding(t)
+    const world = await openBinding(t, { here: true })
     world.emulator.bindCname(host, bucket)
     world.emulator.fail({ action: 'oss:PutCname' }, { status, code })
     const { result } = await world.give(t, material, toHost(world), { code: 1 })
@@ -148,7 +148,7 @@ t.test('what may pass is tried again', async (t) => {
 })
 
 t.test('what is refused before anything is sent', async (t) => {
-  const world = await openBinding(t)
+  const world = await openBinding(t, { here: true })
   const endpoint = world.toBuckets
   for (const [words, message, hint] of [
     [
@@ -182,7 +182,7 @@ t.test('what is refused before anything is sent', async (t) => {
 
 t.test('auto', async (t) => {
   t.test('takes every domain of the bucket that the certificate covers', async (t) => {
-    const world = await openBinding(t)
+    const world = await openBinding(t, { here: true })
     const { emulator } = world
     emulator.addBucket('other-bucket', {})
     const covered = [host, 'www.example.com', 'xn--bcher-kva.example.com']
@@ -202,7 +202,7 @@ t.test('auto', async (t) => {
 
   t.test('none is covered', async (t) => {
     for (const bound of [[], ['www.example.net', 'example.com']]) {
-      const world = await openBinding(t)
+      const world = await openBinding(t, { here: true })
       for (const one of bound) world.emulator.bindCname(one, bucket, { certificate: pair(stranger) })
       const { result } = await world.give(t, material, toHost(world, 'auto'))
       t.match(result, { ok: true, stages: only({ status: 'skipped', steps: only({ id: 'find' }) }), pending: only() })
@@ -213,7 +213,7 @@ t.test('auto', async (t) => {
   })
 
   t.test('listing is not permitted', async (t) => {
-    const world = await openBinding(t, { key: { deny: [{ action: 'oss:ListCname', resource: '*' }] } })
+    const world = await openBinding(t, { here: true, key: { deny: [{ action: 'oss:ListCname', resource: '*' }] } })
     world.emulator.bindCname(host, bucket)
     const { result } = await world.give(t, material, toHost(world, 'auto'), { code: 1 })
     t.match(stepError(result), {
@@ -227,7 +227,7 @@ t.test('auto', async (t) => {
   })
 
   t.test('one of them fails', async (t) => {
-    const world = await openBinding(t)
+    const world = await openBinding(t, { here: true })
     const all = ['a.example.com', 'b.example.com', 'c.example.com']
     for (const one of all) world.emulator.bindCname(one, bucket, { certificate: pair(stranger) })
     // The domain stands in the body, so the fault goes by the order; which of them it strikes is open.

@@ -41,7 +41,8 @@ const everywhere = (world: BindingWorld, ...more: readonly string[]): string[] =
 ]
 
 const openPlaces: typeof openBinding = async (t, options) => {
-  const world = await openBinding(t, options)
+  // In this process: one upload for all, and what a person sees of it, are shown as they are published.
+  const world = await openBinding(t, { here: true, ...options })
   const { emulator } = world
   emulator.addCdnDomain('cdn.example.com', { certificate: pair(older) })
   emulator.addDcdnDomain('dcdn.example.com', { certificate: pair(older) })

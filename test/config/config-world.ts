@@ -1,4 +1,5 @@
-// What the tests of the configuration share: a world with a home of its own, and files in it.
+// What the tests of the configuration share: a world with a home of its own, and files in it. What is asked again and
+// again is asked in this process; `run` is the command as it is published.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Test } from 'tap'
@@ -41,22 +42,25 @@ export const openConfigWorld = async (t: Test): Promise<ConfigWorld> => {
   }
   const run: World['run'] = (words, { environment, ...more } = {}) =>
     world.run(words, { folder: world.folder, ...more, environment: { HOME: world.path('home'), ...environment } })
+  const call: World['call'] = (words, { environment, ...more } = {}) =>
+    world.call(words, { folder: world.folder, ...more, environment: { HOME: world.path('home'), ...environment } })
   return {
     ...world,
     write,
     run,
+    call,
     check: async (content, name = 'acme-oss.yaml') => {
-      const result = await run(['config', 'check', '--json', '--config', write(name, content)], { terse: true })
+      const result = await call(['config', 'check', '--json', '--config', write(name, content)], { terse: true })
       return { ...result, json: JSON.parse(result.stdout) as CheckResult['json'] }
     },
     planned: async ({ fullchain, key }, words, options = {}) => {
       const line = ['deploy', '--fullchain', '-', '--dry-run', '--json', ...words]
-      return targetsOf(await run(line, { input: fullchain + key, ...options }))
+      return targetsOf(await call(line, { input: fullchain + key, ...options }))
     },
     hooked: (name, { fullchain, key }, words, { environment, ...more } = {}) => {
       write(`live/${name}/fullchain.pem`, fullchain)
       write(`live/${name}/privkey.pem`, key)
-      return run(['hook', 'certbot', '--json', ...words], {
+      return call(['hook', 'certbot', '--json', ...words], {
         ...more,
         environment: { RENEWED_LINEAGE: world.path('live', name), ...environment },
       })

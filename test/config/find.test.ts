@@ -2,7 +2,7 @@
 import { chmodSync, chownSync, existsSync, lchownSync, mkdirSync, symlinkSync } from 'node:fs'
 import t from 'tap'
 import { deploymentsIn, isRoot, mintMaterial, proveSilence } from '../deploy-world.js'
-import { type ConfigWorld, entriesFor, errorOf, openConfigWorld } from './config-world.js'
+import { type ConfigWorld, entriesFor, errorOf, openConfigWorld, targetsOf } from './config-world.js'
 
 const material = await mintMaterial({ names: ['example.com'] })
 
@@ -24,7 +24,9 @@ t.test('a flag, the variable, the home, the current folder', options, async (t) 
   const byVariable = { ...standing, environment: { ACME_OSS_CONFIG: world.write('variable.yaml', entry('variable')) } }
   t.same(await world.planned(material, [], byVariable), goesTo('variable'))
   world.write('here/flag.yaml', entry('flag'))
-  t.same(await world.planned(material, ['--config', 'flag.yaml'], byVariable), goesTo('flag'), 'relative to the folder')
+  const named = ['deploy', '--fullchain', '-', '--dry-run', '--json', '--config', 'flag.yaml']
+  const byFlag = await world.run(named, { input: material.fullchain + material.key, ...byVariable })
+  t.same(targetsOf(byFlag), goesTo('flag'), 'relative to the folder')
   t.same(await world.planned(material, [], { ...standing, environment: { ACME_OSS_CONFIG: '' } }), goesTo('home'))
 })
 
@@ -44,7 +46,7 @@ t.test('one that was named has to be there, and to be a file', async (t) => {
       ['config', 'check', '--json'],
       ['deploy', '--fullchain', '-', '--json'],
     ]) {
-      const run = await world.run([...words, '--config', path], { input: material.fullchain + material.key })
+      const run = await world.call([...words, '--config', path], { input: material.fullchain + material.key })
       t.equal(run.code, 2, path)
       t.match(errorOf(run), { code, message, hint: /\S/ })
     }
@@ -65,8 +67,8 @@ t.test('one that was named has to be there, and to be a file', async (t) => {
 const typed = async (world: ConfigWorld): Promise<string[]> => {
   const here = { folder: world.path('here') }
   const [check, order] = await Promise.all([
-    world.run(['config', 'check', '--json'], here),
-    world.run(['issue-and-deploy', '-d', 'example.com', '--agree-tos', '--dry-run', '--json'], here),
+    world.call(['config', 'check', '--json'], here),
+    world.call(['issue-and-deploy', '-d', 'example.com', '--agree-tos', '--dry-run', '--json'], here),
   ])
   const found = [check, order].map((run) => errorOf(run)?.code ?? 'found')
   return [...(await world.planned(material, [], here)), ...found]

@@ -8,7 +8,7 @@ import type { RunResult } from '../run-command.js'
 import { type ConfigWorld, openConfigWorld, targetsOf } from './config-world.js'
 
 const dryRun = async (world: ConfigWorld, words: readonly string[], more: WorldRun = {}): Promise<RunResult> =>
-  world.run(['issue-and-deploy', '--dry-run', ...words], { ...more, terse: true })
+  world.call(['issue-and-deploy', '--dry-run', ...words], { ...more, terse: true })
 
 /** What would be ordered, or what was wrong. */
 const plan = async (world: ConfigWorld, words: readonly string[], more?: WorldRun): Promise<string> => {

@@ -106,7 +106,9 @@ certificates:
     'directory /nonexistent/absolute',
   ]
   t.same(await world.planned(material, ['--config', file]), expected)
-  t.same(await world.planned(material, ['--config', 'acme-oss.yaml'], { folder: world.path('etc') }), expected)
+  const line = ['deploy', '--fullchain', '-', '--dry-run', '--json', '--config', 'acme-oss.yaml']
+  const standing = { input: material.fullchain + material.key, folder: world.path('etc') }
+  t.same(targetsOf(await world.run(line, standing)), expected, 'from where it stands')
   const paths = await world.run(['config', 'paths', '--config', file])
   t.equal(paths.stdout, `${world.path('etc/everything')}\n${world.path('beside')}\n/nonexistent/absolute\n`)
 })

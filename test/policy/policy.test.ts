@@ -15,8 +15,14 @@ const on = (policy: Policy, action: string): string[] =>
 
 const policyOf = ({ stdout }: RunResult): Policy => JSON.parse(stdout) as Policy
 
-const ask = (world: ConfigWorld, words: readonly string[], environment: Readonly<Record<string, string>> = {}) =>
+const ask = (
+  world: ConfigWorld,
+  words: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  here = true,
+) =>
   world.run(['policy', ...words], {
+    here,
     terse: true,
     environment: {
       ...environment,
@@ -29,7 +35,8 @@ const toBucket = ['--bucket', bucket, '--region', region]
 
 t.test('by flags', async (t) => {
   const world = await openConfigWorld(t)
-  const run = await ask(world, [...toBucket, '--prefix', 'certs/example.com', '--cdn-domain', '*.example.com'])
+  const asked = [...toBucket, '--prefix', 'certs/example.com', '--cdn-domain', '*.example.com']
+  const run = await ask(world, asked, {}, false)
   t.equal(run.code, 0, run.stderr)
   const policy = policyOf(run)
   t.equal(run.stdout, `${JSON.stringify(policy, null, 2)}\n`, 'nothing else, and as one pastes it')
@@ -60,7 +67,7 @@ t.test('by flags', async (t) => {
 
 t.test('--json', async (t) => {
   const world = await openConfigWorld(t)
-  const run = await ask(world, [...toBucket, '--oss-cname', 'static.example.com', '--json'])
+  const run = await ask(world, [...toBucket, '--oss-cname', 'static.example.com', '--json'], {}, false)
   t.equal(run.code, 0, run.stderr)
   t.match(run.stdout, /^\{[^\n]*\}\n$/)
   const result = JSON.parse(run.stdout) as {

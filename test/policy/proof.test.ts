@@ -52,7 +52,7 @@ const printed = async (
   environment: WorldRun['environment'] = {},
 ): Promise<PrintedStatement[]> => {
   const before = world.emulator.requests.length
-  const run = await world.run(['policy', '--json', ...words], { environment: { ...environment, ...nobody } })
+  const run = await world.call(['policy', '--json', ...words], { environment: { ...environment, ...nobody } })
   t.equal(run.code, 0, run.stderr)
   t.equal(world.emulator.requests.length, before, 'nothing was asked of the cloud')
   const { policy, statements } = JSON.parse(run.stdout) as Printed
@@ -85,6 +85,10 @@ const elsewhere = ['--connect', '127.0.0.1:9']
 
 const deployed = (world: World, words: readonly string[]): Promise<RunResult> =>
   world.deploy(material, [...words, ...elsewhere])
+
+/** The same in this process, for the many times that one action is missing. */
+const deployedHere = (world: World, words: readonly string[]): Promise<RunResult> =>
+  world.call(['deploy', '--fullchain', '-', ...words, ...elsewhere], { input: material.fullchain + material.key })
 
 /** What comes of a recommended right that is missing: a notice, nothing but a denial, or not even that. */
 type Missed = RegExp | 'denied' | 'unasked'
@@ -248,11 +252,14 @@ const actionsOf = (statements: readonly PrintedStatement[], needed: boolean): st
 for (const [name, scenario] of Object.entries(scenarios)) {
   t.test(name, async (t) => {
     /** A cloud of its own, where only these may be done. */
-    const tried = async (choose: (all: readonly PrintedStatement[]) => readonly Statement[]) => {
+    const tried = async (
+      choose: (all: readonly PrintedStatement[]) => readonly Statement[],
+      deploy = deployed,
+    ): Promise<RunResult & { readonly world: World }> => {
       const world = await openWorld(t, { ...scenario.world, allow: [] })
       const words = scenario.arrange(world)
       grant(world, choose(await printed(t, world, words)))
-      return { world, ...(await deployed(world, words)) }
+      return { world, ...(await deploy(world, words)) }
     }
 
     const { world, code, stderr } = await tried((all) => {
@@ -273,13 +280,13 @@ for (const [name, scenario] of Object.entries(scenarios)) {
     )
 
     await inTurns(scenario.needed, async (action) => {
-      const lacking = await tried((all) => without(all, action))
+      const lacking = await tried((all) => without(all, action), deployedHere)
       t.match(lacking.code, /^[13]$/, `it fails without ${action}`)
       t.match(lacking.stderr, /AccessDenied|Forbidden\.RAM|may not be listed|private key was not written/, action)
       t.match(lacking.stderr, /acme-oss policy prints all that is needed|grant oss:PutObjectAcl/, 'and says what to do')
     })
     await inTurns(Object.entries(scenario.recommended), async ([action, missed]) => {
-      const lacking = await tried((all) => without(all, action))
+      const lacking = await tried((all) => without(all, action), deployedHere)
       t.equal(lacking.code, 0, `it succeeds without ${action}: ${lacking.stderr}`)
       t.equal(denials(lacking.world).length > 0, missed !== 'unasked', `denied: ${action}`)
       if (missed instanceof RegExp) t.match(lacking.stderr, missed, action)
@@ -296,7 +303,7 @@ t.test('what is asked only where something else is missing', async (t) => {
     const world = await openWorld(t, { ...options, allow: [] })
     const line = words(world)
     grant(world, without(await printed(t, world, line), ...taken))
-    return { world, ...(await deployed(world, line)) }
+    return { world, ...(await deployedHere(world, line)) }
   }
   const protect = 'oss:PutObjectAcl'
   const simple = (world: World) => ['--bucket', bucket, ...toBucket(world)]

@@ -111,7 +111,7 @@ t.test('when its time has come, sync needs no word', together(), async (t) => {
 })
 
 t.test('half down: only what is missing is done later', together(), async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const down = cloudDown(world)
   const tls = world.path('tls')
   const hook = await callHook(world, material, { words: [...world.toBucket, '--directory', tls] })
@@ -146,7 +146,7 @@ t.test('half down: only what is missing is done later', together(), async (t) =>
 })
 
 t.test('two targets down, one comes back', together(), async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   world.emulator.addBucket('another', { region: 'cn-hangzhou' })
   const config = world.file(
     'acme-oss.yaml',
@@ -176,7 +176,7 @@ t.test('two targets down, one comes back', together(), async (t) => {
 })
 
 t.test('a step that is done is not run again', together(), async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const down = world.emulator.fail({ key: /latest\/(privkey|README)/ }, unavailable)
   ends(t, await callHook(world, material), 1)
   t.equal(stepsIn(world.state), 'archive done, latest failed')
@@ -194,7 +194,7 @@ t.test('a step that is done is not run again', together(), async (t) => {
 })
 
 t.test('the pauses grow', together(), async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   cloudDown(world)
   ends(t, await callHook(world, material), 1)
   for (const minutes of [1, 2, 4, 8]) {
@@ -211,7 +211,7 @@ t.test('the pauses grow', together(), async (t) => {
 
 t.test('what cannot pass by itself is tried once a day', together(), async (t) => {
   let shift = 0
-  const world = await openWorld(t, { emulator: { now: () => new Date(Date.now() + shift) } })
+  const world = await openWorld(t, { here: true, emulator: { now: () => new Date(Date.now() + shift) } })
   const rule = world.emulator.fail({}, { status: 403, code: 'AccessDenied' })
   ends(t, await callHook(world, material), 1)
   ends(t, await sync(world), 1)

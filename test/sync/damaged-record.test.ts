@@ -33,14 +33,16 @@ const together = () => ({ buffered: true })
 
 const material = await mintMaterial()
 const other = await mintMaterial({ names: ['example.net'] })
+/** What is only to be there, or done again and again: in this process. */
+const here = { here: true }
 const otherPrefix = 'certs/example.net/'
 
 /** Two names are pending, the cloud is back, and the record of one of them is what `damage` makes of it. */
 const openDamaged = async (t: Test, damage: (text: string) => string): Promise<World> => {
   const world = await openWorld(t)
   const down = cloudDown(world)
-  ends(t, await callHook(world, material), 1)
-  ends(t, await callHook(world, other, { words: toPrefix(world, otherPrefix), name: 'example.net' }), 1)
+  ends(t, await callHook(world, material, here), 1)
+  ends(t, await callHook(world, other, { ...here, words: toPrefix(world, otherPrefix), name: 'example.net' }), 1)
   down.remove()
   const file = recordFile(world, material)
   writeFileSync(file, damage(readFileSync(file, 'utf8')))
@@ -128,7 +130,9 @@ t.test('damaged in every way, each under a name of its own', together(), async (
   // The hook of each name once more, a few at a time.
   for (let i = 0; i < cases.length; i += 4) {
     const some = cases.slice(i, i + 4)
-    const hooks = some.map(({ name }) => callHook(world, material, { name, words: toPrefix(world, `${name}/`) }))
+    const hooks = some.map(({ name }) =>
+      callHook(world, material, { ...here, name, words: toPrefix(world, `${name}/`) }),
+    )
     for (const hook of await Promise.all(hooks)) ends(t, hook, 0)
   }
   await provesSettled(t, world, material, other)
@@ -188,14 +192,14 @@ for (const [what, { file, content, code }] of Object.entries(lost)) {
     const path = join(dirname(recordFile(world, material)), file)
     if (content === undefined) rmSync(path)
     else writeFileSync(path, content)
-    const run = await sync(world, ['--now', '--json'])
+    const run = await sync(world, ['--now', '--json'], here)
     ends(t, run, 3)
     const mine = resultsOf(run).results.find(({ name }) => name === 'example.com')
     t.match(mine?.error?.code, code)
     t.match(mine?.error?.message, /\S/)
     provesLayout(t, world.objects, other, { under: otherPrefix })
     t.equal((await statusOf(t, world)).ok, false)
-    ends(t, await callHook(world, material), 0)
+    ends(t, await callHook(world, material, here), 0)
     provesLayout(t, world.objects, material)
     await provesSettled(t, world, material, other)
   })

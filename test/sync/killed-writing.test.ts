@@ -33,6 +33,8 @@ t.jobs = 2
 const together = () => ({ buffered: true })
 
 const material = await mintMaterial()
+/** What comes before and after a kill is another process than the one that is killed; none has to be started for it. */
+const here = { here: true }
 
 /** Runs it once for every change it makes, killed there; ends when it makes no more. */
 const killedEverywhere = async (
@@ -67,10 +69,10 @@ t.test('the hook', together(), (t) =>
     run: (world, nodeOptions) => callHook(world, material, { words: ['--directory', world.path('tls')], nodeOptions }),
     recovers: async (t, world) => {
       const isRecorded = existsSync(recordFile(world, material))
-      ends(t, await sync(world), 0)
+      ends(t, await sync(world, ['--now'], here), 0)
       if (!isRecorded) {
         await provesTidiedLater(t, world)
-        ends(t, await callHook(world, material, { words: ['--directory', world.path('tls')] }), 0)
+        ends(t, await callHook(world, material, { ...here, words: ['--directory', world.path('tls')] }), 0)
       }
       for (const folder of ['latest', material.archive]) {
         provesFiles(t, material, (file) => readFileSync(world.path('tls', folder, file)))
@@ -85,12 +87,12 @@ t.test('sync', together(), (t) =>
   killedEverywhere(t, {
     prepare: async (t, world) => {
       const down = cloudDown(world)
-      ends(t, await callHook(world, material), 1)
+      ends(t, await callHook(world, material, here), 1)
       down.remove()
     },
     run: (world, nodeOptions) => sync(world, ['--now'], { nodeOptions }),
     recovers: async (t, world) => {
-      ends(t, await sync(world), 0)
+      ends(t, await sync(world, ['--now'], here), 0)
       provesLayout(t, world.objects, material)
       provesArchivedOnce(t, world, material)
       await provesUnblocked(t, world, material)
@@ -103,16 +105,16 @@ t.test('a hook with a newer certificate, while an older one is pending', togethe
   await killedEverywhere(t, {
     prepare: async (t, world) => {
       const down = cloudDown(world)
-      ends(t, await callHook(world, older), 1)
+      ends(t, await callHook(world, older, here), 1)
       down.remove()
     },
     run: (world, nodeOptions) => callHook(world, newer, { nodeOptions }),
     recovers: async (t, world) => {
       const isRecorded = existsSync(recordFile(world, newer))
-      ends(t, await sync(world), 0)
+      ends(t, await sync(world, ['--now'], here), 0)
       if (!isRecorded) {
         provesLatest(t, world, older)
-        ends(t, await callHook(world, newer), 0)
+        ends(t, await callHook(world, newer, here), 0)
       }
       provesLatest(t, world, newer)
       provesArchivedOnce(t, world, newer)

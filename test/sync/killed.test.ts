@@ -22,6 +22,8 @@ t.jobs = 2
 const together = () => ({ buffered: true })
 
 const material = await mintMaterial()
+/** What comes after a kill is another process than the one that was killed; none has to be started for it. */
+const here = { here: true }
 
 /** What an undisturbed run writes, and with how many requests. */
 const clean = await openWorld(t)
@@ -38,10 +40,10 @@ const provesRight = (t: Test, world: World): void => {
 /** What the timer and, where nothing had been written down yet, the client do after a kill. */
 const recovers = async (t: Test, world: World): Promise<void> => {
   const isRecorded = existsSync(recordFile(world, material))
-  ends(t, await sync(world), 0)
+  ends(t, await sync(world, ['--now'], here), 0)
   if (!isRecorded) {
     t.same([...world.objects], [], 'nothing is sent before it is written down')
-    ends(t, await callHook(world, material), 0)
+    ends(t, await callHook(world, material, here), 0)
   }
   provesRight(t, world)
   await provesUnblocked(t, world, material)

@@ -58,7 +58,7 @@ const permissions: Readonly<Record<string, WorldOptions>> = {
 
 for (const [what, options] of Object.entries(permissions)) {
   t.test(`${what}: the newer one goes through`, together(), async (t) => {
-    const world = await openWorld(t, options)
+    const world = await openWorld(t, { ...options, here: true })
     const down = cloudDown(world)
     ends(t, await callHook(world, older), 1)
     down.remove()
@@ -71,7 +71,7 @@ for (const [what, options] of Object.entries(permissions)) {
   })
 
   t.test(`${what}: the newer one fails as well`, together(), async (t) => {
-    const world = await openWorld(t, options)
+    const world = await openWorld(t, { ...options, here: true })
     const down = cloudDown(world)
     for (const material of all) ends(t, await callHook(world, material), 1)
     await provesSuperseded(t, world)
@@ -86,7 +86,7 @@ for (const [what, options] of Object.entries(permissions)) {
   })
 
   t.test(`${what}: the older one comes after it`, together(), async (t) => {
-    const world = await openWorld(t, options)
+    const world = await openWorld(t, { ...options, here: true })
     const down = cloudDown(world)
     ends(t, await callHook(world, newer), 1)
     ends(t, await callHook(world, older), 1)
@@ -98,7 +98,7 @@ for (const [what, options] of Object.entries(permissions)) {
   })
 
   t.test(`${what}: the older one is half in latest/`, together(), async (t) => {
-    const world = await openWorld(t, options)
+    const world = await openWorld(t, { ...options, here: true })
     const rule = world.emulator.fail(
       { key: `${prefix}latest/README.md` },
       { status: 503, code: 'ServiceUnavailable', headers: { 'Retry-After': '3600' } },

@@ -71,7 +71,7 @@ t.test('a certificate of another site is no older one of the same: it is said', 
 
 t.test('an older one that is to replace a newer one does, also when the cloud was down', async (t) => {
   const [older, newer] = (await mintSeries(2)) as [Material, Material]
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   ends(t, await callHook(world, newer), 0)
   const down = cloudDown(world)
   ends(t, await callHook(world, older, { words: [...world.toBucket, '--allow-older'] }), 1)
@@ -83,7 +83,7 @@ t.test('an older one that is to replace a newer one does, also when the cloud wa
 
 t.test('what was forgotten of a newer one takes nothing from an older one', async (t) => {
   const [older, newer] = (await mintSeries(2)) as [Material, Material]
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const down = cloudDown(world)
   ends(t, await callHook(world, newer), 1)
   ends(t, await world.run(['forget', 'example.com']), 0)
@@ -95,7 +95,7 @@ t.test('what was forgotten of a newer one takes nothing from an older one', asyn
 
 t.test('a newer one in one place does not make an older one unwanted whose place is not known', async (t) => {
   const [older, newer] = (await mintSeries(2)) as [Material, Material]
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   ends(t, await callHook(world, older, { words: [] }), 1)
   ends(t, await callHook(world, newer, { words: ['--directory', world.path('tls')] }), 0)
   t.match(pendingOf(await statusOf(t, world)), [{ target: null }])
@@ -135,7 +135,7 @@ t.test('a pause that was reckoned by a wrong clock is not kept', async (t) => {
 t.test('a name that is too long for a file', async (t) => {
   const material = await mintMaterial()
   const name = `${'ü'.repeat(80)}.example`
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const down = cloudDown(world)
   ends(t, await callHook(world, material, { words: [...world.toBucket, '--name', name] }), 1)
   t.equal((await statusOf(t, world, [name])).results.length, 1)

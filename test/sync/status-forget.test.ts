@@ -60,7 +60,7 @@ t.test('where nothing is wanted', together(), async (t) => {
 })
 
 t.test('names that nothing is wanted under', together(), async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   ends(t, await callHook(world, material), 0)
   for (const words of [['status'], ['sync'], ['sync', '--now'], ['forget']]) {
     const near = await world.run([...words, 'exampel.com'], { terse: true })
@@ -151,7 +151,7 @@ t.test('the shapes', together(), async (t) => {
 })
 
 t.test('one name of several', together(), async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const down = cloudDown(world)
   const others = await Promise.all(['example.net', 'example.org'].map((name) => mintMaterial({ names: [name] })))
   ends(t, await callHook(world, material), 1)
@@ -178,7 +178,7 @@ t.test('one name of several', together(), async (t) => {
 })
 
 t.test('a name that is not one for a file', together(), async (t) => {
-  const world = await openWorld(t)
+  const world = await openWorld(t, { here: true })
   const wild = await mintMaterial({ names: ['*.example.com'] })
   const down = cloudDown(world)
   ends(t, await callHook(world, wild, { words: [...world.toBucket, '--name', '*.example.com'] }), 1)
