@@ -81,6 +81,7 @@ export const command = defineCommand({
       })
       const issuer = openIssuer(state, reach, surroundings, terminal)
       try {
+        if (stored === undefined) await issuer.warmUp(access)
         const obtained = await obtain({
           wanted,
           tidy: () => issuer.tidy(order.name, shown.observer),

@@ -50,7 +50,7 @@ const longestDown = 60_000
 export class CaSessions {
   readonly #options: CaSessionsOptions
   readonly #open = new Map<string, Promise<AccountSession>>()
-  readonly #connections: CaConnection[] = []
+  readonly #connections = new Map<string, CaConnection>()
   readonly #sessions: AcmeSession[] = []
 
   constructor(options: CaSessionsOptions) {
@@ -72,11 +72,22 @@ export class CaSessions {
     return opening
   }
 
+  /** Begins to connect to a CA that will be asked, while there is still other work to do. */
+  async warmUp(access: CaAccess): Promise<void> {
+    await this.#connection(access).open(access.ca.directory)
+  }
+
+  #connection({ ca, caBundle }: CaAccess): CaConnection {
+    const key = [ca.directory, caBundle].join('\n')
+    const known = this.#connections.get(key) ?? new CaConnection(caBundle)
+    this.#connections.set(key, known)
+    return known
+  }
+
   async #begin(access: CaAccess, nonces: number, progress: (what: string) => void): Promise<AccountSession> {
     const { state, timeout, now, signal, trace } = this.#options
-    const { ca, caBundle } = access
-    const connection = new CaConnection(caBundle)
-    this.#connections.push(connection)
+    const { ca } = access
+    const connection = this.#connection(access)
     await connection.open(ca.directory)
     const accounts = await AccountStore.open(state, ca, access.email)
     const known = await accounts.read()
@@ -118,7 +129,7 @@ export class CaSessions {
 
   close(): void {
     for (const session of this.#sessions) session.close()
-    for (const connection of this.#connections) connection.close()
+    for (const connection of this.#connections.values()) connection.close()
   }
 }
 

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import { signingRequest } from '../certificate/signing-request.js'
 import { CertError, toCertError } from '../errors.js'
 import type { SharedSolvers } from '../solvers/shared-solvers.js'
 import type { Challenge } from '../solvers/solver.js'
@@ -72,13 +73,17 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
     const opening = sessions.open(access, wish.names.length, (what) => observer.progress(what))
     opening.catch(() => undefined)
     const key = begun === undefined ? keyFor(wish, orders, directory) : Promise.resolve(keptKey as KeyObject)
-    key.catch(() => undefined)
+    // Made while the CA's first answers are on their way.
+    const requestFor = (made: Promise<KeyObject>) => made.then((one) => signingRequest(one, wish.names))
+    const early = requestFor(key)
+    early.catch(() => undefined)
     const open = await opening
     const seen = begun === undefined ? undefined : await lookAgain(begun, open)
     if (seen !== undefined) observer.progress('goes on with the order of an earlier run')
     // The key of an order that has gone may have been in a request: another one is made.
     const newKey = begun !== undefined && seen === undefined ? keyFor(wish, orders, directory) : key
-    newKey.catch(() => undefined)
+    const request = newKey === key ? early : requestFor(newKey)
+    request.catch(() => undefined)
     const placing = { access, wish, context, open, orders, ledger }
     const { order, record } =
       seen === undefined ? await place(placing) : { order: seen, record: begun as OrderInProgress }
@@ -90,7 +95,7 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
       },
     }
     try {
-      const options = { ...wish, session: open.session, solver, key: newKey, journal, signal, observer }
+      const options = { ...wish, session: open.session, solver, request, journal, signal, observer }
       const url = await fulfil(order, options)
       const certificates = await chosenChain(open.session, url, wish.preferredChain, observer)
       observer.progress('certificate issued')

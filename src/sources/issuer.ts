@@ -87,6 +87,11 @@ export class Issuer {
     for (const access of cas) await requireAccount(this.#options.state, access)
   }
 
+  /** Begins to connect to the CA that is asked first, while there is still other work to do. */
+  async warmUp([first]: readonly CaAccess[]): Promise<void> {
+    if (first !== undefined) await this.#sessions.warmUp(first)
+  }
+
   close(): void {
     this.#sessions.close()
   }
