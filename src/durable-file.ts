@@ -7,6 +7,11 @@ import { isRunning, machine } from './process-identity.js'
 export interface FileModes {
   /** Of the file, whatever the umask; 0600 unless said otherwise. */
   readonly mode?: number
+  /**
+   * After a power cut the file may be what it was before, or not there, though never half of it: for what is written
+   * down again and again, or where the folder is made to last for several files at once.
+   */
+  readonly mayBeLost?: boolean
 }
 
 /**
@@ -53,14 +58,15 @@ const isThere = async (path: string): Promise<boolean> => {
 const throughTemporary = async (
   path: string,
   content: string,
-  { mode = 0o600 }: FileModes,
+  { mode = 0o600, mayBeLost = false }: FileModes,
   place: (temporary: string) => Promise<void>,
 ): Promise<void> => {
   const temporary = temporaryBeside(path)
   try {
     const file = await open(temporary, 'wx', mode)
     try {
-      await file.chmod(mode)
+      // A umask only takes away, and from the owner it never does.
+      if (mode !== 0o600) await file.chmod(mode)
       await file.writeFile(content)
       await file.sync()
     } finally {
@@ -71,7 +77,7 @@ const throughTemporary = async (
     await unlink(temporary).catch(() => undefined)
     throw error
   }
-  await syncFolder(dirname(path))
+  if (!mayBeLost) await syncFolder(dirname(path))
 }
 
 const host = createHash('sha256').update(machine).digest('hex').slice(0, 8)

@@ -53,6 +53,8 @@ export class Deployment {
   readonly #now: () => Date
   #record: DeploymentRecord
   #writing: Promise<void> = Promise.resolve()
+  /** Is a change still to be written that no write under way has? */
+  #isQueued = false
 
   constructor(state: StateFolder, record: DeploymentRecord, now: () => Date) {
     this.#state = state
@@ -199,8 +201,14 @@ export class Deployment {
 
   #change(record: DeploymentRecord): void {
     this.#record = record
-    const text = serialize(record)
-    this.#writing = this.#writing.then(() => this.#state.write([...folderOf(record), recordFile], text))
+    if (this.#isQueued) return
+    this.#isQueued = true
+    this.#writing = this.#writing.then(() => {
+      this.#isQueued = false
+      // With what has changed meanwhile. What is lost in a power cut is done once more, which does no harm.
+      const text = serialize(this.#record)
+      return this.#state.write([...folderOf(this.#record), recordFile], text, { mayBeLost: true })
+    })
     // A failure is kept for `settle`; the step itself is not delayed by the disk.
     this.#writing.catch(() => undefined)
   }

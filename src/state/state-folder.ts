@@ -37,12 +37,23 @@ export class StateFolder {
     return [this.#base, ...parts.map(fileName)].join(sep)
   }
 
-  async write(parts: readonly string[], content: string): Promise<void> {
+  async write(parts: readonly string[], content: string, how: { readonly mayBeLost?: boolean } = {}): Promise<void> {
     try {
-      await makeFolder(this.path(...parts.slice(0, -1)))
-      await writeDurably(this.path(...parts), content)
+      await this.#write(parts, content, how)
     } catch (error) {
       throw unusable(this.path(...parts), error)
+    }
+  }
+
+  async #write(parts: readonly string[], content: string, how: { readonly mayBeLost?: boolean }): Promise<void> {
+    const path = this.path(...parts)
+    try {
+      await writeDurably(path, content, how)
+    } catch (error) {
+      // Mostly the folder is there.
+      if (systemCode(error) !== 'ENOENT') throw error
+      await makeFolder(this.path(...parts.slice(0, -1)))
+      await writeDurably(path, content, how)
     }
   }
 

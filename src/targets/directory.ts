@@ -143,9 +143,10 @@ const fill = async (folder: string, files: LayoutFiles): Promise<number> => {
   const entries: [string, string | Secret][] = Object.entries(files)
   const results = await Promise.all(
     entries.map(([name, body]) =>
-      createDurably(join(folder, name), text(body), { mode: body instanceof Secret ? 0o600 : 0o644 }),
+      createDurably(join(folder, name), text(body), { mode: body instanceof Secret ? 0o600 : 0o644, mayBeLost: true }),
     ),
   )
+  await syncFolder(folder)
   return results.filter((result) => result === 'written').length
 }
 
