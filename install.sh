@@ -411,7 +411,7 @@ offer_acme_sh() {
   if [ -n "$owner" ] && [ "$owner" != root ]; then
     as_owner="sudo -u $(quoted "$owner") "
     say "  It runs as $owner, whose failed deployments the timer of root does not see. Let $owner call, by crontab -e:"
-    say "  */10 * * * * $(quoted "$command") sync --quiet"
+    say "  */10 * * * * $(quoted "$command") renew --quiet"
   fi
   for conf in "$destdir$1"/*/*.conf; do
     folder=$(dirname -- "$conf")
