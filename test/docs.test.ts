@@ -36,10 +36,21 @@ t.test('every flag that the documents name exists', async (t) => {
   }
 })
 
+/** As GitHub calls them. */
+const anchors = (page: string): string[] =>
+  [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_\- ]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+
 t.test('every link within the documents leads somewhere', async (t) => {
   for (const page of pages) {
-    for (const [, target = ''] of read(page).matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)) {
-      t.doesNotThrow(() => read(join(page, '..', target)), `${page}: ${target}`)
+    for (const [, target = '', anchor] of read(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
+      const to = target === '' ? page : join(page, '..', target)
+      t.doesNotThrow(() => read(to), `${page}: ${target}`)
+      if (anchor !== undefined) t.ok(anchors(to).includes(anchor), `${page}: ${target}#${anchor}`)
     }
   }
 })
