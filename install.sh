@@ -411,7 +411,7 @@ offer_acme_sh() {
   if [ -n "$owner" ] && [ "$owner" != root ]; then
     as_owner="sudo -u $(quoted "$owner") "
     say "  It runs as $owner, whose failed deployments the timer of root does not see. Let $owner call, by crontab -e:"
-    say "  */10 * * * * $(quoted "$command") sync --quiet"
+    say "  */10 * * * * $(quoted "$command") renew --quiet"
   fi
   for conf in "$destdir$1"/*/*.conf; do
     folder=$(dirname -- "$conf")
@@ -538,24 +538,26 @@ set_timer() {
       if [ -d "$destdir/etc/cron.d" ] || [ -n "$destdir" ]; then
         set_cron_line
       else
-        say "Neither systemd nor cron runs here. Have this called every ten minutes: $command sync"
+        say "Neither systemd nor cron runs here. Have this called every ten minutes: $command renew"
       fi
       ;;
   esac
 }
 
 set_systemd_timer() {
-  place unit 644 "$units/acme-oss-sync.service" <<TEXT
+  remove_former_units
+  place unit 644 "$units/acme-oss-renew.service" <<TEXT
 [Unit]
-Description=Deploys certificates that are wanted and not in place yet (acme-oss)
+Description=Renews certificates, and deploys what is wanted and not in place yet (acme-oss)
 Wants=network-online.target
 After=network-online.target
 
 [Service]
 Type=oneshot
 EnvironmentFile=-/etc/acme-oss/env
-ExecStart=$(unit_word "$command") sync
-TimeoutStartSec=1h
+ExecStart=$(unit_word "$command") renew
+# Orders wait for DNS and for their CAs, and there may be thousands. A run that is ended here is gone on with by the next.
+TimeoutStartSec=1d
 UMask=0077
 
 StateDirectory=acme-oss
@@ -564,8 +566,8 @@ ProtectSystem=strict
 $(written_paths)
 # For credentials in ~/.aliyun, which are only read.
 ProtectHome=read-only
-# Folders that a certificate is written to may belong to the user of a web server.
-CapabilityBoundingSet=CAP_DAC_OVERRIDE
+# Folders that are written to may belong to the user of a web server; CAs are answered on ports 80 and 443.
+CapabilityBoundingSet=CAP_DAC_OVERRIDE CAP_NET_BIND_SERVICE
 NoNewPrivileges=yes
 PrivateTmp=yes
 PrivateDevices=yes
@@ -582,9 +584,9 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native
 TEXT
-  place unit 644 "$units/acme-oss-sync.timer" <<'TEXT'
+  place unit 644 "$units/acme-oss-renew.timer" <<'TEXT'
 [Unit]
-Description=Every ten minutes: certificates that are wanted and not in place yet (acme-oss)
+Description=Every ten minutes: certificates that are due, or not in place yet (acme-oss)
 
 [Timer]
 OnBootSec=2min
@@ -598,17 +600,29 @@ TEXT
   [ -z "$destdir" ] || return 0
   if [ -d /run/systemd/system ]; then
     as_root systemctl daemon-reload
-    as_root systemctl enable --quiet --now acme-oss-sync.timer
-    say 'The timer acme-oss-sync tries every ten minutes what is not in place yet'
+    as_root systemctl enable --quiet --now acme-oss-renew.timer
+    say 'The timer acme-oss-renew looks every ten minutes for what is due, or not in place yet'
   elif command -v systemctl >/dev/null 2>&1; then
-    as_root systemctl enable --quiet acme-oss-sync.timer
-    say 'The timer acme-oss-sync starts with the next boot: systemd does not run here now'
+    as_root systemctl enable --quiet acme-oss-renew.timer
+    say 'The timer acme-oss-renew starts with the next boot: systemd does not run here now'
   else
-    say 'The timer acme-oss-sync is written, and nothing here starts it: there is no systemctl'
+    say 'The timer acme-oss-renew is written, and nothing here starts it: there is no systemctl'
   fi
 }
 
-# The folders outside of /var/lib/acme-oss that a certificate is written to; a leading - lets the unit start without them.
+# What called sync alone, before there was renew; what systemctl edit added to it stays in force.
+remove_former_units() {
+  grep -q '^unit .*/acme-oss-sync\.' "$manifest" || return 0
+  for kind in service timer; do
+    added=$destdir$units/acme-oss-sync.$kind.d
+    if [ -d "$added" ] && [ ! -e "$destdir$units/acme-oss-renew.$kind.d" ]; then
+      put_at "$added" mv "$added" "$destdir$units/acme-oss-renew.$kind.d"
+    fi
+  done
+  remove_units
+}
+
+# The folders outside of /var/lib/acme-oss that are written to; a leading - lets the unit start without them.
 written_paths() {
   { state_elsewhere && configured_paths; } | while IFS= read -r path; do
     [ -n "$path" ] || continue
@@ -623,7 +637,8 @@ state_elsewhere() {
 }
 configured_paths() {
   if [ -n "$destdir" ]; then
-    set -- node "$destdir$library/dist/cli/main.js" config paths --config "$destdir/etc/acme-oss/acme-oss.yaml"
+    set -- node "$destdir$library/dist/cli/main.js" config paths --config "$destdir/etc/acme-oss/acme-oss.yaml" \
+      --state-dir "$destdir/var/lib/acme-oss"
     [ -f "$destdir/etc/acme-oss/acme-oss.yaml" ] || return 0
   else
     set -- as_root env -i "$library/hooks/with-environment" "$command" config paths
@@ -640,13 +655,17 @@ set_cron_line() {
   # Not every machine in the same minute; the one of this machine stays.
   minute=$(sed -n 's/^\([0-9]\)-59\/10 .*/\1/p' "$destdir$cron" 2>/dev/null || :)
   [ -n "$minute" ] || minute=$(($(od -An -N1 -tu1 /dev/urandom) % 10))
+  # A run that takes longer than that is not joined by another; without flock, the other waits for it name by name.
+  alone=
+  ! command -v flock >/dev/null 2>&1 || alone="flock -n $(quoted "$command") "
   # cron ends a command at a bare %
-  line=$(printf '%s %s sync --quiet' "$(quoted "$library/hooks/with-environment")" "$(quoted "$command")" | sed 's/%/\\%/g')
+  line=$(printf '%s%s %s renew --quiet' "$alone" "$(quoted "$library/hooks/with-environment")" "$(quoted "$command")" |
+    sed 's/%/\\%/g')
   place cron 644 "$cron" <<TEXT
-# Certificates that are wanted and not in place yet (acme-oss)
+# Certificates that are due, or not in place yet (acme-oss)
 $minute-59/10 * * * * root $line
 TEXT
-  say "cron tries every ten minutes what is not in place yet: $cron"
+  say "cron looks every ten minutes for what is due, or not in place yet: $cron"
 }
 
 # --- away again ---
@@ -656,7 +675,8 @@ remove_units() {
   if [ -z "$destdir" ] && command -v systemctl >/dev/null 2>&1; then
     now=
     [ ! -d /run/systemd/system ] || now=--now
-    as_root systemctl disable --quiet ${now:+"$now"} acme-oss-sync.timer || :
+    called=$(sed -n 's|^unit .*/\(.*\.timer\)$|\1|p' "$manifest" | head -n 1)
+    as_root systemctl disable --quiet ${now:+"$now"} "$called" || :
   fi
   remove_recorded unit
   if [ -z "$destdir" ] && [ -d /run/systemd/system ]; then as_root systemctl daemon-reload; fi

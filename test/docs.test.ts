@@ -9,6 +9,7 @@ import { command as forget } from '../src/cli/forget.js'
 import { command as hook } from '../src/cli/hook.js'
 import { command as issueAndDeploy } from '../src/cli/issue-and-deploy.js'
 import { command as policy } from '../src/cli/policy.js'
+import { command as renew } from '../src/cli/renew.js'
 import { command as revoke } from '../src/cli/revoke.js'
 import { command as status } from '../src/cli/status.js'
 import { command as sync } from '../src/cli/sync.js'
@@ -20,8 +21,8 @@ const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
 t.test('every flag that the documents name exists', async (t) => {
   const known = new Set(
-    [account, config, deploy, forget, hook, issueAndDeploy, policy, revoke, status, sync, verify].flatMap(({ flags }) =>
-      Object.keys(flags),
+    [account, config, deploy, forget, hook, issueAndDeploy, policy, renew, revoke, status, sync, verify].flatMap(
+      ({ flags }) => Object.keys(flags),
     ),
   )
   const usage = /^usage\(\) \{[\s\S]*?^\}/m.exec(read('install.sh'))?.[0] ?? ''
@@ -35,10 +36,21 @@ t.test('every flag that the documents name exists', async (t) => {
   }
 })
 
+/** As GitHub calls them. */
+const anchors = (page: string): string[] =>
+  [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}_\- ]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+
 t.test('every link within the documents leads somewhere', async (t) => {
   for (const page of pages) {
-    for (const [, target = ''] of read(page).matchAll(/\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)/g)) {
-      t.doesNotThrow(() => read(join(page, '..', target)), `${page}: ${target}`)
+    for (const [, target = '', anchor] of read(page).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)) {
+      const to = target === '' ? page : join(page, '..', target)
+      t.doesNotThrow(() => read(to), `${page}: ${target}`)
+      if (anchor !== undefined) t.ok(anchors(to).includes(anchor), `${page}: ${target}#${anchor}`)
     }
   }
 })

@@ -6,14 +6,17 @@ import { createDurably, makeFolder } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
 import { findCa } from '../issuer/ca.js'
 import { orderNames } from '../issuer/order-names.js'
+import { CertificateStore, certificateNames } from '../state/certificates.js'
+import { StateFolder } from '../state/state-folder.js'
 import { targetOptions } from '../targets/index.js'
 import { withChallengeBucket } from './challenge-bucket.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
-import { type Common, commonFlags } from './common-flags.js'
+import { type Common, commonFlags, stateRoot } from './common-flags.js'
 import { variableOf } from './flag.js'
 import { issueLayer } from './issue-layer.js'
 import { type IssuerValues, issuerFlags, issueSettings, requireSolver, solverSettings } from './issuer-flags.js'
 import { printJson } from './json.js'
+import type { AskedTarget } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
 import { inPlace, openConfig, requireTarget } from './wanted-targets.js'
 
@@ -22,7 +25,7 @@ const parts = ['check', 'schema', 'init', 'paths'] as const
 export const command = defineCommand({
   name: 'config',
   summary:
-    'check: reads the configuration and says what is wrong with it. schema: prints a JSON Schema for editors. init: writes a first file, with comments. paths: lists the folders it has certificates written to.',
+    'check: reads the configuration and says what is wrong with it. schema: prints a JSON Schema for editors. init: writes a first file, with comments. paths: lists the folders that renew writes to, for a service that may write nowhere else.',
   flags: commonFlags,
   words: { usage: parts.join('|'), least: 1, most: 1 },
   examples: [
@@ -132,20 +135,45 @@ const create = async (path: string): Promise<'written' | 'exists'> => {
   }
 }
 
-/** What a hardened service has to be allowed to write, one folder a line. */
+/** What a hardened service has to be allowed to write, one folder a line: where certificates go, and where CAs look. */
 const paths: Work = async (values, surroundings, terminal) => {
   const config = await openConfig(values, surroundings, false)
-  const listed = (config?.certificates ?? []).flatMap(({ deploy }) =>
-    deploy.flatMap(({ kind, settings }) =>
-      Object.entries(targetOptions[kind] ?? {}).flatMap(([option, about]) => {
-        const path = settings[option]
-        return about.kind === 'text' && about.isPath && typeof path === 'string' ? [path] : []
-      }),
-    ),
-  )
-  const variable = surroundings.environment[variableOf('directory')]
-  const all = [...new Set([...listed, ...(variable ? [resolve(variable)] : [])])]
+  const entries = config?.certificates ?? []
+  const variables = (['directory', 'webroot'] as const).flatMap((name) => {
+    const value = surroundings.environment[variableOf(name)]
+    return value ? [resolve(value)] : []
+  })
+  const all = [
+    ...new Set([
+      ...entries.flatMap(({ deploy, issue }) => [...foldersOf(deploy), ...webRootOf(issue ?? {})]),
+      ...(await rememberedPaths(entries, StateFolder.at(stateRoot(values, surroundings)))),
+      ...variables,
+    ]),
+  ]
   if (values.json) {
     terminal.result(printJson({ schema: 'acme-oss/1', command: 'config', ok: true, paths: all, error: null }))
   } else for (const path of all) terminal.result(path)
 }
+
+/** Those of what was issued by hand, which is renewed as it was asked for then. */
+const rememberedPaths = async (entries: readonly CertificateConfig[], state: StateFolder): Promise<string[]> => {
+  const configured = new Set(entries.filter(({ issue }) => issue !== undefined).map(({ name }) => name))
+  const found: string[] = []
+  for (const name of await certificateNames(state)) {
+    const record = configured.has(name) ? undefined : await new CertificateStore(state, name).read()
+    if (record !== undefined) found.push(...foldersOf(record.deploy), ...webRootOf(record.issue.solver))
+  }
+  return found
+}
+
+const foldersOf = (deploy: readonly AskedTarget[]): string[] =>
+  deploy.flatMap(({ kind, settings }) =>
+    Object.entries(targetOptions[kind] ?? {}).flatMap(([option, about]) => {
+      const path = settings[option]
+      return about.kind === 'text' && about.isPath && typeof path === 'string' ? [path] : []
+    }),
+  )
+
+/** With another solver it is of no use, whoever named it. */
+const webRootOf = ({ solver, webroot }: Readonly<Record<string, unknown>>): string[] =>
+  typeof webroot === 'string' && (solver ?? 'webroot') === 'webroot' ? [webroot] : []

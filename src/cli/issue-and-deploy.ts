@@ -27,7 +27,8 @@ const flags = { ...issuerFlags, ...targetFlags, ...deployFlags, ...commonFlags }
 
 export const command = defineCommand({
   name,
-  summary: 'Issues a certificate and deploys it; where one is stored that is not due for renewal, deploys that one.',
+  summary:
+    'Issues a certificate and deploys it; where one is stored that is not due for renewal, deploys that one. acme-oss renew, which a timer runs, renews it from then on in the same way.',
   flags,
   examples: [
     [

@@ -14,7 +14,7 @@ import { proofFlags } from './proof-flags.js'
 export const issuerFlags = {
   domain: list('a name for the certificate; repeat for more', { alias: 'd', placeholder: 'NAME' }),
   ca: list(
-    'the CA: letsencrypt, letsencrypt-staging, zerossl, google, sslcom, or the URL of a directory; repeat for those that are asked when the ones before fail [letsencrypt]',
+    'the CA: letsencrypt, letsencrypt-staging, zerossl, google, sslcom, or the URL of a directory; repeat it: each is asked when those before it fail [letsencrypt]',
     { placeholder: 'CA' },
   ),
   'ca-timeout': wholeNumber('seconds that a CA may take to decide, before the next one is asked', {
@@ -23,10 +23,12 @@ export const issuerFlags = {
     fallback: 600,
     placeholder: 'SECONDS',
   }),
-  standby: text('a second CA, of which a certificate is kept ready in the archive', { placeholder: 'CA' }),
+  standby: text('a second CA, of which renew keeps a certificate ready in the archive', { placeholder: 'CA' }),
   email: text('where the CA may write to', { placeholder: 'ADDRESS' }),
   'agree-tos': toggle("agree to the CA's terms of service"),
-  'eab-kid': text('key id of an account binding, for CAs that ask for one', { placeholder: 'ID' }),
+  'eab-kid': text('key id of an account binding, for CAs that ask for one (zerossl, google, sslcom)', {
+    placeholder: 'ID',
+  }),
   'eab-hmac-key-file': text('file that holds the key of that binding', { placeholder: 'FILE' }),
   challenge: choice('how names are proven', ['http-01', 'dns-01', 'tls-alpn-01']),
   solver: choice('who answers', solverNames),

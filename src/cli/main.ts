@@ -33,7 +33,7 @@ const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./renew.js')).command,
   },
   sync: {
-    summary: 'tries again what is wanted and not yet there; for a timer',
+    summary: 'tries again what is wanted and not yet there; renew ends in it',
     load: async () => (await import('./sync.js')).command,
   },
   status: {

@@ -9,7 +9,7 @@ const connect: Flag<readonly ConnectTo[]> = {
   read: (given, name) => given.map((value) => parseConnectTo(value, `--${name}`)),
 }
 
-const words = text('ask this name server for addresses and CNAMEs, not those of the system', {
+const words = text('ask this name server alone for addresses, CNAMEs and TXT records', {
   placeholder: 'ADDR[:PORT]',
 })
 const nameServer: Flag<string | undefined> = {

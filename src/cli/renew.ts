@@ -22,12 +22,12 @@ import { openConfig } from './wanted-targets.js'
 export const command = defineCommand({
   name: 'renew',
   summary:
-    'Renews what is due of all that acme-oss issues, deploys it, and then does what sync does. A timer runs it every ten minutes. Exit status 0 also where nothing is due.',
+    'Renews what is due of all that acme-oss issues (by the configuration, or once by issue-and-deploy), deploys it, and then does what sync does. A timer runs it every ten minutes. Exit status 0 also where nothing is due.',
   flags: {
-    'force-renewal': toggle('order new certificates although the stored ones are not due'),
-    concurrency: wholeNumber('how many are looked after at a time', { min: 1, max: 100, fallback: 8 }),
+    'force-renewal': toggle('order a new certificate for NAME although the stored one is not due'),
+    concurrency: wholeNumber('how many certificates at a time', { min: 1, max: 100, fallback: 8, placeholder: 'N' }),
     shard: shardFlag,
-    'dry-run': toggle('say what is due, and do nothing'),
+    'dry-run': toggle('say what is due and why, and do nothing'),
     ...reachFlags,
     ...briefLookFlags,
     ...commonFlags,

@@ -9,7 +9,9 @@ export interface Shard {
   readonly count: number
 }
 
-const words = text('take only the names of this part: 0/4 to 3/4 share them out among four', { placeholder: 'I/N' })
+const words = text('take only one part of all names: 0/4, 1/4, 2/4 and 3/4 share them out among four machines', {
+  placeholder: 'I/N',
+})
 
 export const shardFlag: Flag<Shard | undefined> = {
   ...words,

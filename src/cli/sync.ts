@@ -18,7 +18,7 @@ import { openConfig } from './wanted-targets.js'
 export const command = defineCommand({
   name: 'sync',
   summary:
-    'Tries again all that is wanted and not yet there, when its time has come. A timer runs it every ten minutes. Exit status 0 also where something is left that is not due yet.',
+    'Tries again all that is wanted and not yet there, when its time has come. acme-oss renew, which a timer runs every ten minutes, ends in this. Exit status 0 also where something is left that is not due yet.',
   flags: { now: toggle('at once, whether it is due or not'), ...reachFlags, ...briefLookFlags, ...commonFlags },
   late: targetFlags,
   words: { usage: '[NAME...]', most: Number.POSITIVE_INFINITY },

@@ -24,7 +24,7 @@ export const firstConfig = `# acme-oss.yaml: where certificates go, and how thos
 #      - oss: { prefix: certs/example.com/ }
 #      - directory: { path: /etc/ssl/example.com }
 #
-#  # Issued by acme-oss itself: acme-oss issue-and-deploy --name wild.example.com
+#  # Issued and renewed by acme-oss itself: acme-oss renew, which the timer runs every ten minutes.
 #  wild.example.com:
 #    domains: ['*.wild.example.com']
 #    issue: { ca: letsencrypt, solver: exec, exec-auth: /etc/acme-oss/set-txt.sh }

@@ -1,5 +1,6 @@
 // `config check`, `init` and `paths`, as a person and as install.sh calls them.
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { isRoot, keepSecret, proveSilence } from '../deploy-world.js'
 import { type CheckResult, errorOf, openConfigWorld } from './config-world.js'
@@ -159,7 +160,11 @@ t.test('paths, one a line', async (t) => {
     'acme-oss.yaml',
     `certificates:
   a: { deploy: [{ directory: { path: out } }, { oss: { bucket: my-certs, region: cn-hangzhou } }] }
-  b: { deploy: [{ directory: { path: out/ } }, { directory: { path: "/srv/a b" } }] }
+  b:
+    domains: [b.example]
+    issue: { webroot: web }
+    deploy: [{ directory: { path: out/ } }, { directory: { path: "/srv/a b" } }]
+  c: { domains: [c.example], issue: { solver: standalone, webroot: elsewhere } }
 `,
   )
   const paths = async (environment: Readonly<Record<string, string>>): Promise<readonly [string, unknown]> => {
@@ -170,10 +175,27 @@ t.test('paths, one a line', async (t) => {
     t.same([text.code, json.code], [0, 0])
     return [text.stdout, (JSON.parse(json.stdout) as CheckResult['json'] & { paths: unknown }).paths]
   }
-  const own = [world.path('out'), '/srv/a b']
+  const own = [world.path('out'), '/srv/a b', world.path('web')]
   t.same(await paths({ ACME_OSS_CONFIG: file }), [`${own.join('\n')}\n`, own], 'each once')
-  const more = [...own, '/srv/variable']
-  t.same(await paths({ ACME_OSS_CONFIG: file, ACME_OSS_DIRECTORY: '/srv/variable' }), [`${more.join('\n')}\n`, more])
+  t.notOk(existsSync(world.state), 'nothing is made for that')
+
+  const remember = (name: string, solver: object) => {
+    const issue = { ca: [], agreeTos: true, keyType: 'ec256', reuseKey: false, caTimeout: 600, eab: {}, solver }
+    const deploy = [{ kind: 'directory', settings: { path: `/srv/${name}` } }]
+    mkdirSync(join(world.state, 'certificates', name), { recursive: true })
+    const record = JSON.stringify({ schema: 2, name, names: [name], issue, deploy })
+    writeFileSync(join(world.state, 'certificates', name, 'certificate.json'), record)
+  }
+  remember('b', { solver: 'webroot', webroot: '/srv/former' })
+  remember('hand', { solver: 'webroot', webroot: '/srv/web' })
+  remember('port', { solver: 'standalone', webroot: '/srv/unused' })
+  const more = [...own, '/srv/hand', '/srv/web', '/srv/port', '/srv/variable', '/srv/web 2']
+  const variables = { ACME_OSS_DIRECTORY: '/srv/variable', ACME_OSS_WEBROOT: '/srv/web 2' }
+  t.same(
+    await paths({ ACME_OSS_CONFIG: file, ...variables }),
+    [`${more.join('\n')}\n`, more],
+    'and what was issued by hand, where the configuration does not say how it is issued',
+  )
 })
 
 await proveSilence(t)

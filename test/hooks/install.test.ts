@@ -71,7 +71,7 @@ const openMachine = (t: Test): Machine => {
 }
 
 const library = '/usr/local/lib/acme-oss'
-const unit = '/etc/systemd/system/acme-oss-sync'
+const unit = '/etc/systemd/system/acme-oss-renew'
 
 /** Three clients with a certificate each. */
 const withClients = (machine: Machine): void => {
@@ -199,10 +199,10 @@ t.test('the timer: cron instead of systemd, none, and back', async (t) => {
   const cron = '/etc/cron.d/acme-oss'
   t.equal((await machine.install(['--timer', 'cron', '--prefix', '/opt/100%'])).code, 0)
   const line = machine.text(cron)
-  t.match(
-    line,
-    /^\d-59\/10 \* \* \* \* root '\/opt\/100\\%\/lib\/acme-oss\/hooks\/with-environment' '.*' sync --quiet$/m,
-  )
+  const alone = hasCommand('flock') ? "flock -n '/opt/100\\%/bin/acme-oss' " : ''
+  const run = "'/opt/100\\%/lib/acme-oss/hooks/with-environment' '/opt/100\\%/bin/acme-oss' renew --quiet"
+  t.match(line, /^\d-59\/10 \* \* \* \* root /m)
+  t.equal(line.split(' root ')[1], `${alone}${run}\n`)
   t.notOk(machine.has(`${unit}.timer`))
   await machine.install(['--prefix', '/opt/100%'])
   t.equal(machine.text(cron), line, 'the minute stays')
@@ -220,26 +220,51 @@ t.test('the units are sound, and may write where the configuration writes to', a
   const wanted = ['/srv/100% "certs"', '/var/www/ssl']
   machine.file(
     '/etc/acme-oss/acme-oss.yaml',
-    `certificates:\n  example.com:\n    deploy:\n${wanted.map((path) => `      - directory: { path: '${path}' }\n`).join('')}`,
+    `certificates:\n  example.com:\n    domains: [example.com]\n    issue: { webroot: /var/www/html }\n    deploy:\n${wanted.map((path) => `      - directory: { path: '${path}' }\n`).join('')}`,
   )
+  const solver = { solver: 'webroot', webroot: '/srv/by hand' }
+  const record = { schema: 2, name: 'a', names: ['a'], issue: { ca: [], solver }, deploy: [] }
+  machine.file('/var/lib/acme-oss/certificates/a/certificate.json', JSON.stringify(record))
   const { code, stderr } = await machine.install()
   t.equal(code, 0, stderr)
   const service = machine.text(`${unit}.service`)
   t.match(service, '\nReadWritePaths="-/srv/100%% \\"certs\\""\nReadWritePaths="-/var/www/ssl"\n')
+  t.match(service, '\nReadWritePaths="-/var/www/html"\nReadWritePaths="-/srv/by hand"\n', 'and where CAs look')
+  t.match(service, /^CapabilityBoundingSet=.*\bCAP_NET_BIND_SERVICE\b/m, 'and may answer them on port 80')
+  t.match(service, '\nExecStart="/usr/local/bin/acme-oss" renew\n')
   t.match(stderr, '/var/www/ssl does not exist yet')
   t.match(service, '\nEnvironmentFile=-/etc/acme-oss/env\n')
   if (!hasCommand('systemd-analyze')) return
   // On the machine itself the command is there; here something has to stand in for it.
   const units = makeFolder(t)
-  writeFileSync(join(units, 'acme-oss-sync.service'), service.replace('"/usr/local/bin/acme-oss"', '"/bin/true"'))
-  writeFileSync(join(units, 'acme-oss-sync.timer'), machine.text(`${unit}.timer`))
-  const judged = await runProgram('systemd-analyze', ['verify', 'acme-oss-sync.service', 'acme-oss-sync.timer'], {
+  writeFileSync(join(units, 'acme-oss-renew.service'), service.replace('"/usr/local/bin/acme-oss"', '"/bin/true"'))
+  writeFileSync(join(units, 'acme-oss-renew.timer'), machine.text(`${unit}.timer`))
+  const judged = await runProgram('systemd-analyze', ['verify', 'acme-oss-renew.service', 'acme-oss-renew.timer'], {
     PATH: '/usr/bin:/bin',
     SYSTEMD_UNIT_PATH: `${units}:`,
     SYSTEMD_LOG_LEVEL: 'warning',
   })
   const ours = judged.stderr.split('\n').filter((line) => line.includes('acme-oss'))
   t.same(ours, [])
+})
+
+t.test('an installation of before there was renew', async (t) => {
+  const machine = openMachine(t)
+  const former = '/etc/systemd/system/acme-oss-sync'
+  machine.file(`${former}.service`, 'ExecStart="/usr/local/bin/acme-oss" sync\n')
+  machine.file(`${former}.timer`)
+  machine.file(`${former}.service.d/override.conf`, '[Service]\nNice=10\n')
+  machine.file(`${library}/installed`, `unit ${former}.service\nunit ${former}.timer\n`)
+  t.equal((await machine.install()).code, 0)
+  t.notOk(machine.has(`${former}.service`) || machine.has(`${former}.timer`))
+  t.ok(machine.has(`${unit}.service`) && machine.has(`${unit}.timer`))
+  t.match(machine.text(`${unit}.service.d/override.conf`), 'Nice=10', 'what was added by hand')
+  t.notMatch(machine.text(`${library}/installed`), 'acme-oss-sync')
+  const cron = '/etc/cron.d/acme-oss'
+  machine.file(cron, "7-59/10 * * * * root '/x' sync --quiet\n")
+  machine.file(`${library}/installed`, `cron ${cron}\n`)
+  t.equal((await machine.install()).code, 0)
+  t.match(machine.text(cron), /^7-59\/10 .* renew --quiet$/m, 'the line of cron, at the same minute')
 })
 
 t.test('a configuration that is broken stops no installation', async (t) => {
