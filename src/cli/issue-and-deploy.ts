@@ -62,6 +62,9 @@ export const command = defineCommand({
       const stored = force ? undefined : await findStored(folder, wanted, now())
       const access = await accessTo(order.issue)
       if (stored === undefined) for (const one of access) await requireAccount(folder, one)
+      const { standby } = order.issue
+      const standbys = standby === undefined ? [] : await accessTo({ ...order.issue, ca: [standby] })
+      for (const one of standbys) await requireAccount(folder, one)
       const ca = access[0]?.ca.name ?? ''
       if (values['dry-run']) {
         const { bundle, warnings } = stored ?? { bundle: imagined(order, now()), warnings: [] }

@@ -149,6 +149,11 @@ export const issueSettings = (
 ): IssueSettings => {
   const ca = [...new Set(values.ca.length === 0 ? [defaultCa] : values.ca)].map(knownCa)
   const standby = values.standby === undefined ? undefined : knownCa(values.standby)
+  if (ca.some(({ directory }) => directory === standby?.directory)) {
+    throw new CertError('USAGE', `${standby?.name} cannot stand by for itself`, {
+      hint: 'name a CA as --standby that is not among those of --ca, such as --standby zerossl',
+    })
+  }
   return {
     ca,
     email: requireEmail(values.email),

@@ -10,8 +10,8 @@ import { briefLookFlags, type Common, commonFlags, reachFlags, stateRoot } from 
 import { openReach, showFailure } from './deployment.js'
 import { toggle, wholeNumber } from './flag.js'
 import { errorJson, printJson } from './json.js'
-import { type Renewable, renewables } from './renewable.js'
-import { Renewals } from './renewals.js'
+import { ownName, type Renewable, renewables } from './renewable.js'
+import { type Decided, Renewals } from './renewals.js'
 import { renewedJson, showRenewed, statusOfRenewals } from './renewed.js'
 import { isInShard, shardFlag } from './shard.js'
 import { showSynced, statusOfAll, syncedJson, syncNames } from './synced.js'
@@ -46,7 +46,8 @@ export const command = defineCommand({
     const { config, fault } = await readableConfig(values, surroundings, values['dry-run'] ? undefined : state)
     if (fault !== undefined) showFailure(terminal, 'what is remembered has to do', fault)
     const all = await renewables({ config, state, read: parsed.read, isUnreadable: fault !== undefined })
-    const meant = (name: string) => isInShard(name, values.shard)
+    // A certificate and the one that stands by for it are one machine's.
+    const meant = (name: string) => isInShard(ownName(name), values.shard)
     const chosen = chosenOf(all, parsed.words, state).filter(({ name }) => meant(name))
     if (values['force-renewal'] && parsed.words.length === 0 && chosen.length > 1) {
       throw new CertError('USAGE', `--force-renewal would order ${chosen.length} certificates, due or not`, {
@@ -67,13 +68,19 @@ export const command = defineCommand({
     })
     try {
       if (!values['dry-run']) await sweepLocks(state)
-      const renewed = (await eachOf(chosen, values.concurrency, (one) => renewals.renew(one))).flat()
-      const done = new Set(renewed.filter(({ ended }) => ended !== undefined).map(({ name }) => name))
-      const others = values['dry-run'] ? [] : await otherNames(state, parsed.words, chosen)
-      const synced = await syncNames(
-        others.filter((name) => !done.has(name) && meant(name)),
-        { state, reach, wish, all: false },
-      )
+      const decided = (await eachOf(chosen, values.concurrency, (one) => renewals.decide(one))).flat()
+      const ordered = new Set(decided.flatMap(({ order, renewed: { name } }) => (order === undefined ? [] : [name])))
+      const others = values['dry-run'] ? [] : await otherNames(state, parsed.words, decided)
+      // A CA that takes its time keeps nobody's deployment waiting.
+      const sync = (names: readonly string[]) => syncNames(names, { state, reach, wish, all: false })
+      const [renewed, beside] = await Promise.all([
+        eachOf(decided, values.concurrency, async (one) => (await one.order?.()) ?? one.renewed),
+        sync(others.filter((name) => !ordered.has(name) && meant(name))),
+      ])
+      // Where no new one came, the one before may still be wanted somewhere.
+      const failed = new Set(renewed.filter(({ ended }) => ended === undefined).map(({ name }) => name))
+      const after = await sync(others.filter((name) => ordered.has(name) && failed.has(name)))
+      const synced = [...beside, ...after]
       const statuses = [statusOfRenewals(renewed), ...(synced.length === 0 ? [] : [statusOfAll(synced)])]
       const anyDone = renewed.some(({ ended }) => ended !== undefined)
       const known = together(statuses, anyDone)
@@ -142,11 +149,11 @@ const chosenOf = (all: readonly Renewable[], asked: readonly string[], state: St
 const otherNames = async (
   state: StateFolder,
   asked: readonly string[],
-  chosen: readonly Renewable[],
+  decided: readonly Decided[],
 ): Promise<readonly string[]> => {
   const names = await deploymentNames(state)
   if (asked.length === 0) return names
-  const meant = new Set(chosen.map(({ name }) => state.path(name)))
+  const meant = new Set(decided.map(({ renewed }) => state.path(renewed.name)))
   return names.filter((name) => meant.has(state.path(name)))
 }
 

@@ -87,6 +87,9 @@ const standbyEnd = '~standby'
 
 const isStandby = (name: string): boolean => name.endsWith(standbyEnd)
 
+/** The name that a certificate stands by for, or its own. */
+export const ownName = (name: string): string => (isStandby(name) ? name.slice(0, -standbyEnd.length) : name)
+
 /** What only says something of a layout, of which nothing but the archive is written. */
 const layouts = new Set(['oss', 'directory'])
 

@@ -13,6 +13,7 @@ import type { StateFolder } from '../state/state-folder.js'
 import { withChallengeBucket } from './challenge-bucket.js'
 import { carryOut, type Ended, type Reach } from './deployment.js'
 import { openIssuer, replacing, shownOrder } from './issued.js'
+import { once } from './once.js'
 import { type Renewable, standbyOf } from './renewable.js'
 import type { AskedTarget } from './target-flags.js'
 import { type Wish, wantedTargets } from './wanted-targets.js'
@@ -40,6 +41,13 @@ export interface Renewed {
   readonly error: CertError | undefined
 }
 
+/** What is to be done for one certificate. */
+export interface Decided {
+  readonly renewed: Renewed
+  /** Orders and deploys it, where it is due. Never throws. */
+  readonly order?: () => Promise<Renewed>
+}
+
 /** Renews one certificate after another, or several at a time; what is held open is shared by all of them. */
 export class Renewals {
   readonly #options: RenewalsOptions
@@ -61,42 +69,64 @@ export class Renewals {
     })
   }
 
-  /** The certificate, and the one that is kept ready beside it. Never throws: what failed is in the results. */
-  async renew(one: Renewable): Promise<Renewed[]> {
+  /**
+   * Finds out what is to be done for a certificate, and for the one that is kept ready beside it. Never throws: what
+   * failed is in the results.
+   */
+  async decide(one: Renewable): Promise<Decided[]> {
+    const { force, isAsked } = this.#options
     let wanted: Omit<Wanted, 'deploy'> | undefined
     try {
       wanted = await one.wanted()
     } catch (thrown) {
-      return [{ name: one.name, due: undefined, ended: undefined, error: toCertError(thrown) }]
+      return [{ renewed: { name: one.name, due: undefined, ended: undefined, error: toCertError(thrown) } }]
     }
-    if (wanted === undefined) return this.#options.isAsked ? [notWanted(one.name)] : []
+    if (wanted === undefined) return isAsked ? [{ renewed: notWanted(one.name) }] : []
     const meant = wanted
-    const targets = () => this.#targets(one, meant)
-    const own = await this.#renewOne(wanted, targets)
-    if (wanted.issue.standby === undefined) return [own]
-    const standby = standbyOf(wanted, await targets().catch(() => []))
-    return standby === undefined ? [own] : [own, await this.#renewOne(standby, async () => standby.deploy)]
+    const targets = once(() => this.#targets(one, meant))
+    const own = await this.#decideOne(meant, targets, force)
+    if (meant.issue.standby === undefined) return [own]
+    const standby = standbyOf(meant, await targets().catch(() => []))
+    return standby === undefined ? [own] : [own, await this.#decideOne(standby, async () => standby.deploy, false)]
   }
 
   async #targets(one: Renewable, wanted: Omit<Wanted, 'deploy'>): Promise<readonly AskedTarget[]> {
     return (await one.remembered()) ?? (await wantedTargets(this.#options.wish, wanted))
   }
 
-  async #renewOne(wish: Omit<Wanted, 'deploy'>, targets: () => Promise<readonly AskedTarget[]>): Promise<Renewed> {
+  async #decideOne(
+    wish: Omit<Wanted, 'deploy'>,
+    targets: () => Promise<readonly AskedTarget[]>,
+    force: boolean,
+  ): Promise<Decided> {
     const { name } = wish
-    let due: Due | undefined
-    let ended: Ended | undefined
     try {
-      due = await this.#decide({ ...wish, deploy: [] })
-      if (due.due && !this.#options.dryRun) ended = await this.#order({ ...wish, deploy: await targets() })
-      return { name, due, ended, error: undefined }
+      const due = await this.#due({ ...wish, deploy: [] }, force)
+      const renewed = { name, due, ended: undefined, error: undefined }
+      if (!due.due || this.#options.dryRun) return { renewed }
+      return { renewed, order: () => this.#renew(due, { ...wish, deploy: [] }, targets, force) }
     } catch (thrown) {
-      return { name, due, ended, error: toCertError(thrown) }
+      return { renewed: { name, due: undefined, ended: undefined, error: toCertError(thrown) } }
     }
   }
 
-  async #decide(wanted: Wanted): Promise<Due> {
-    const { state, force, dryRun, wish } = this.#options
+  async #renew(
+    due: Due,
+    wish: Wanted,
+    targets: () => Promise<readonly AskedTarget[]>,
+    force: boolean,
+  ): Promise<Renewed> {
+    const { name } = wish
+    try {
+      const ended = await this.#order({ ...wish, deploy: await targets() }, force)
+      return { name, due, ended, error: undefined }
+    } catch (thrown) {
+      return { name, due, ended: undefined, error: toCertError(thrown) }
+    }
+  }
+
+  async #due(wanted: Wanted, force: boolean): Promise<Due> {
+    const { state, dryRun, wish } = this.#options
     if (force) return { due: true, why: 'it was asked for' }
     const { now, signal } = wish.surroundings
     const advise = async (version: IssuedVersion & { readonly renewalId: string }): Promise<Advised> => {
@@ -117,8 +147,8 @@ export class Renewals {
     return known
   }
 
-  async #order(wanted: Wanted): Promise<Ended> {
-    const { state, reach, wish, force, isAlone } = this.#options
+  async #order(wanted: Wanted, force: boolean): Promise<Ended> {
+    const { state, reach, wish, isAlone } = this.#options
     const { terminal, surroundings, values } = wish
     const { now, signal } = surroundings
     const { name, names } = wanted

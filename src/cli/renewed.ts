@@ -31,7 +31,8 @@ export const renewedJson = (renewed: readonly Renewed[]) =>
 
 export const showRenewed = (terminal: Terminal, renewed: readonly Renewed[], isPlan: boolean): void => {
   for (const { name, due, error } of renewed) {
-    if (error !== undefined) showFailure(terminal, printable(name), error)
+    if (error !== undefined)
+      showFailure(terminal, error.message.startsWith(`${name}: `) ? 'renew' : printable(name), error)
     else if (isPlan && due?.due) terminal.result(`${printable(name)} would be renewed: ${due.why}`)
   }
   terminal.progress(summary(renewed, isPlan))
@@ -53,7 +54,5 @@ const summary = (renewed: readonly Renewed[], isPlan: boolean): string => {
       ? []
       : [`${waiting.length} not due (the next one is ${printable(next.name)}, on ${dayOf(next.at)})`]),
   ]
-  return parts.length === 0
-    ? 'acme-oss issues no certificate here: issue-and-deploy begins, or the configuration'
-    : parts.join(', ')
+  return parts.length === 0 ? 'there is no certificate here for acme-oss to renew' : parts.join(', ')
 }

@@ -150,7 +150,7 @@ const requireConsent = ({ agreeTos, ca, externalAccount }: CaAccess): void => {
       'TERMS_NOT_AGREED',
       `there is no account at ${ca.name} yet, and its terms have not been agreed to`,
       {
-        hint: `read the terms of ${ca.name}, then add --agree-tos`,
+        hint: `read the terms of ${ca.name}, then add --agree-tos (in the configuration agree-tos: true, below account)`,
       },
     )
   }

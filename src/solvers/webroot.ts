@@ -30,7 +30,10 @@ export const webroot = ({ folder }: WebrootOptions): Solver => {
       `the challenge's file cannot be written into ${folder}: ${systemCode(error) ?? String(error)}`,
       {
         cause: error,
-        hint: 'check that --webroot is the folder that the web server serves, and that this user may write into it',
+        hint:
+          systemCode(error) === 'EROFS'
+            ? 'the timer may write only where install.sh found that it has to: run ./install.sh again'
+            : 'check that --webroot is the folder that the web server serves, and that this user may write into it',
       },
     )
   return {

@@ -190,7 +190,9 @@ const linkTarget = async (path: string): Promise<string | undefined> => {
 
 const hintFor = (code: string, directory: string): string => {
   if (['ENOSPC', 'EDQUOT'].includes(code)) return `there is no room left: df ${directory}`
-  if (code === 'EROFS') return 'the file system is mounted read-only'
+  if (code === 'EROFS') {
+    return 'the file system is mounted read-only; or this is the timer, which may write only where install.sh found that it has to: run ./install.sh again'
+  }
   if (['EISDIR', 'ENOTEMPTY', 'EEXIST'].includes(code)) {
     return `${join(directory, latestFolder)} is a real folder and has to be a symbolic link: move it away`
   }
