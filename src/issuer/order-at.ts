@@ -3,7 +3,7 @@ import { CertError, toCertError } from '../errors.js'
 import type { SharedSolvers } from '../solvers/shared-solvers.js'
 import type { Challenge } from '../solvers/solver.js'
 import type { SolverSettings } from '../solvers/solver-settings.js'
-import { type OrderInProgress, OrdersInProgress } from '../state/order-in-progress.js'
+import { isOrderFor, type OrderInProgress, OrdersInProgress } from '../state/order-in-progress.js'
 import { OrderLedger } from '../state/order-ledger.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { AcmeSession } from './acme-session.js'
@@ -62,26 +62,14 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
   const { directory } = access.ca
   const orders = new OrdersInProgress(state, wish.name)
   const ledger = new OrderLedger(state, directory, wish.names, now)
-  const before = await orders.read(directory)
-  const keptKey = before === undefined ? undefined : await orders.readKey(directory)
-  const begun = before !== undefined && keptKey !== undefined && isSameOrder(before, wish) ? before : undefined
-  if (begun?.url === undefined) await requireBudget(ledger, access.ca, wish.names, now())
+  const begun = await begunBefore(orders, directory, wish)
+  if (begun === undefined) await requireBudget(ledger, access.ca, wish.names, now())
   // Where challenges cannot be answered at all, nothing is ordered.
   const { solver, release } = await solvers.take(wish.solver, signal)
   try {
     const opening = sessions.open(access, wish.names.length, (what) => observer.progress(what))
     opening.catch(() => undefined)
-    const key = begun === undefined ? keyFor(wish, orders, directory) : Promise.resolve(keptKey as KeyObject)
-    key.catch(() => undefined)
-    const open = await opening
-    const seen = begun === undefined ? undefined : await lookAgain(begun, open)
-    if (seen !== undefined) observer.progress('goes on with the order of an earlier run')
-    // The key of an order that has gone may have been in a request: another one is made.
-    const newKey = begun !== undefined && seen === undefined ? keyFor(wish, orders, directory) : key
-    newKey.catch(() => undefined)
-    const placing = { access, wish, context, open, orders, ledger }
-    const { order, record } =
-      seen === undefined ? await place(placing) : { order: seen, record: begun as OrderInProgress }
+    const { session, order, record, key } = await begin({ access, wish, context, orders, ledger }, begun, opening)
     let left: readonly Challenge[] = []
     const journal = {
       presenting: (challenges: readonly Challenge[]) => orders.keep({ ...record, challenges }),
@@ -90,16 +78,19 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
       },
     }
     try {
-      const options = { ...wish, session: open.session, solver, key: newKey, journal, signal, observer }
+      const options = { ...wish, session, solver, key, journal, signal, observer }
       const url = await fulfil(order, options)
-      const certificates = await chosenChain(open.session, url, wish.preferredChain, observer)
+      const certificates = await chosenChain(session, url, wish.preferredChain, observer)
       observer.progress('certificate issued')
       const kept = async () => {
-        await Promise.all([end(orders, record, left), ledger.ended('issued')])
+        await Promise.all([orders.end(record, left), ledger.ended('issued')])
       }
-      return { certificates, key: await newKey, kept }
+      return { certificates, key: await key, kept }
     } catch (error) {
-      if (isOver(toCertError(error))) await Promise.all([end(orders, record, left), ledger.ended('failed')])
+      // Not to be written behind the back of whoever goes on.
+      await key.catch(() => undefined)
+      if (isOver(toCertError(error))) await Promise.all([orders.end(record, left), ledger.ended('failed')])
+      else await orders.keep({ ...record, challenges: left })
       throw error
     }
   } finally {
@@ -107,21 +98,74 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
   }
 }
 
-/** Is what an earlier run ordered what is wanted now? */
-const isSameOrder = (before: OrderInProgress, { names, keyType, profile }: OrderWish): boolean =>
-  [...before.names].sort().join() === [...names].sort().join() &&
-  before.keyType === keyType &&
-  (before.profile ?? undefined) === profile
+interface Begun {
+  readonly record: OrderInProgress & { readonly url: string }
+  readonly key: KeyObject
+}
+
+/** The order of an earlier run, where it is for what is wanted now. What else there is makes room for a new one. */
+const begunBefore = async (
+  orders: OrdersInProgress,
+  directory: string,
+  wish: OrderWish,
+): Promise<Begun | undefined> => {
+  const record = await orders.read(directory)
+  const key = record && (await orders.readKey(directory))
+  if (record?.url !== undefined && key !== undefined && isOrderFor(record, wish))
+    return { record: { ...record, url: record.url }, key }
+  // An old key beside a new order would be taken for its key.
+  await (record === undefined ? orders.remove(directory) : orders.end(record, record.challenges))
+  return undefined
+}
+
+interface InProgress {
+  readonly session: AcmeSession
+  readonly order: Order
+  readonly record: OrderInProgress
+  readonly key: Promise<KeyObject>
+}
+
+/** The order that an earlier run began, or a new one. Where none can be placed, no key is left for it. */
+const begin = async (
+  placing: Omit<Placing, 'open'>,
+  begun: Begun | undefined,
+  opening: Promise<OpenSession>,
+): Promise<InProgress> => {
+  const { access, wish, context, orders, ledger } = placing
+  const { directory } = access.ca
+  // Made while the CA is reached.
+  let key = begun === undefined ? keyFor(wish, orders, directory) : undefined
+  key?.catch(() => undefined)
+  let isGone = begun === undefined
+  try {
+    const open = await opening
+    const { session } = open
+    const seen = begun && (await lookAgain(begun.record, open))
+    if (begun !== undefined && seen !== undefined) {
+      context.observer.progress('goes on with the order of an earlier run')
+      // The answers go where they are to go now.
+      const record = { ...begun.record, solver: { ...wish.solver }, challenges: [] }
+      return { session, order: seen, record, key: Promise.resolve(begun.key) }
+    }
+    isGone = true
+    if (begun !== undefined) {
+      await orders.end(begun.record, begun.record.challenges)
+      await requireBudget(ledger, access.ca, wish.names, context.now())
+    }
+    // The key of an order that has gone may have been in a request: another one is made.
+    key ??= keyFor(wish, orders, directory)
+    key.catch(() => undefined)
+    return { session, key, ...(await place({ ...placing, open })) }
+  } catch (error) {
+    await key?.catch(() => undefined)
+    if (isGone) await orders.removeKey(directory)
+    throw error
+  }
+}
 
 /** Interrupted, or nobody answers: the order itself may well come to something. */
 const isOver = ({ code, passing }: CertError): boolean =>
   code !== 'INTERRUPTED' && !(code === 'CA_UNAVAILABLE' && passing)
-
-/** What could not be taken away is left to the next run. */
-const end = async (orders: OrdersInProgress, record: OrderInProgress, left: readonly Challenge[]): Promise<void> => {
-  if (left.length === 0) await orders.remove(record.directory)
-  else await orders.keep({ ...record, url: undefined, challenges: left })
-}
 
 const keyFor = async (wish: OrderWish, orders: OrdersInProgress, directory: string): Promise<KeyObject> => {
   const key = wish.key ?? (await generateKey(wish.keyType))
@@ -130,8 +174,8 @@ const keyFor = async (wish: OrderWish, orders: OrdersInProgress, directory: stri
 }
 
 /** The order as the CA knows it now; undefined where nothing can come of it any more. */
-const lookAgain = async (begun: OrderInProgress, { session, account }: OpenSession): Promise<Order | undefined> => {
-  if (begun.url === undefined || begun.account !== account) return undefined
+const lookAgain = async (begun: Begun['record'], { session, account }: OpenSession): Promise<Order | undefined> => {
+  if (begun.account !== account) return undefined
   try {
     const order = await session.getOrder(begun.url)
     return order.status === 'invalid' ? undefined : order
@@ -238,18 +282,19 @@ const offeredProfile = async (
   })
 }
 
-/** Takes away what earlier runs left at any CA. @returns whether an order is still to be gone on with */
+/** Takes away what earlier runs left in place for any CA to look at. */
 export const tidyOrders = async (
   name: string,
   { state, solvers, observer }: Pick<OrderContext, 'state' | 'solvers' | 'observer'>,
 ): Promise<void> => {
   const orders = new OrdersInProgress(state, name)
+  await orders.sweep()
   for (const record of await orders.list()) {
     if (record.challenges.length === 0) continue
     // As they were put there, whatever is asked for now.
     const solver = solvers.create(record.solver as unknown as SolverSettings)
     const left = await takeAway(solver, record.challenges, record.challenges, (what) => observer.warning(what))
-    if (left.length === 0 && record.url === undefined) await orders.remove(record.directory)
+    if (record.url === undefined) await orders.end(record, left)
     else await orders.keep({ ...record, challenges: left })
   }
 }
