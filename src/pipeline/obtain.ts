@@ -5,7 +5,7 @@ import { CertError, toCertError } from '../errors.js'
 import type { IssuedByCa, Previous } from '../sources/source.js'
 import { type CertificateRecord, CertificateStore, type IssuedVersion } from '../state/certificates.js'
 import { withLock } from '../state/lock.js'
-import { OrdersInProgress } from '../state/order-in-progress.js'
+import { isOrderFor, OrdersInProgress } from '../state/order-in-progress.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { dueness, type Wanted } from './due.js'
 
@@ -55,9 +55,10 @@ export const obtain = async (options: ObtainOptions): Promise<Obtained> => {
   })
 }
 
-const order = async (store: CertificateStore, { wanted, issue, now }: ObtainOptions): Promise<Obtained> => {
+const order = async (store: CertificateStore, options: ObtainOptions): Promise<Obtained> => {
+  const { wanted, now, state } = options
   const start = performance.now()
-  const given = await issue(await previousOf(store, wanted))
+  const given = await issueFirstOrNext(store, options)
   const { ca, directory, kept } = given
   let issued: Normalized
   try {
@@ -82,11 +83,30 @@ const order = async (store: CertificateStore, { wanted, issue, now }: ObtainOpti
       renewalId: renewalId(issued.bundle.leaf),
     })
     await kept()
+    await endOthers(state, wanted.name)
     return { ...issued, ordered: true, ca, ms }
   } catch (error) {
     // Being deployed matters more than being kept.
     const warning = `the certificate could not be kept, so the next run fetches or orders it again: ${toCertError(error).message}`
     return { ...issued, warnings: [...issued.warnings, warning], ordered: true, ca, ms }
+  }
+}
+
+/** A first one is written down before it is ordered, so that `renew` goes on where this process is killed. */
+const issueFirstOrNext = async (
+  store: CertificateStore,
+  { wanted, issue, state }: ObtainOptions,
+): Promise<IssuedByCa> => {
+  const before = await store.read()
+  const isFirst = before?.current === undefined
+  if (isFirst) await store.keepRecord({ ...wanted, schema: 2, current: undefined })
+  try {
+    return await issue(await previousOf(store, wanted))
+  } catch (error) {
+    // What came to nothing at the first try is not tried again unasked.
+    const isOver = before === undefined || !toCertError(error).passing
+    if (isFirst && isOver && !(await isBegun(state, wanted))) await store.removeRecord()
+    throw error
   }
 }
 
@@ -119,13 +139,26 @@ const usable = <T>(check: () => T, ca: string): T => {
 export const findStored = async (state: StateFolder, wanted: Wanted, now: Date): Promise<Stored | undefined> => {
   const store = new CertificateStore(state, wanted.name)
   const record = await store.read()
-  if (dueness(wanted, record, now).due || (await isBegun(state, wanted.name))) return undefined
+  if (dueness(wanted, record, now).due || (await isBegun(state, wanted))) return undefined
   return await readStored(store, record, now)
 }
 
-/** Is there an order that an earlier run could not bring to its end? */
-export const isBegun = async (state: StateFolder, name: string): Promise<boolean> =>
-  (await new OrdersInProgress(state, name).list()).some(({ url }) => url !== undefined)
+/** Is there an order for it that an earlier run could not bring to its end? */
+export const isBegun = async (state: StateFolder, { name, names, issue }: Omit<Wanted, 'deploy'>): Promise<boolean> => {
+  const orders = await new OrdersInProgress(state, name).list()
+  return orders.some(
+    (order) =>
+      order.url !== undefined &&
+      isOrderFor(order, { ...issue, names }) &&
+      issue.ca.some(({ directory }) => directory === order.directory),
+  )
+}
+
+/** A CA that had not decided when another one was asked is no longer waited for. */
+const endOthers = async (state: StateFolder, name: string): Promise<void> => {
+  const orders = new OrdersInProgress(state, name)
+  for (const one of await orders.list()) await orders.end(one, one.challenges)
+}
 
 const readStored = async (
   store: CertificateStore,
