@@ -1,8 +1,8 @@
-// CAs that take their time: the order is kept, and fetched when there is something to fetch.
+// CAs that take their time, or have not everything at hand: what was ordered is not given up.
 import { mkdirSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { testOutput } from '../issue-command.js'
-import { startStubCa } from '../stub-ca.js'
+import { problem, startStubCa } from '../stub-ca.js'
 import { at, openRenewWorld, type RenewWorld } from './renew-world.js'
 
 t.jobs = 2
@@ -70,6 +70,19 @@ t.test('where a second one is asked instead', together(), async (t) => {
   t.equal(code, 0)
   t.match(json.results, [{ due: false }])
   t.same([slow.orders.length, quick.orders.length], [1, 1])
+})
+
+t.test('one that cannot hand out the chain that was asked for', together(), async (t) => {
+  const world = await open(t)
+  const { ca } = world
+  ca.manners.alternateRoots = ['Gone', 'Other']
+  ca.onRequest(2, () => problem(404, 'malformed', 'no such chain'), { kind: 'certificate' })
+  const { code, stderr } = await world.issue([...world.words, '--preferred-chain', 'Other'])
+  t.equal(code, 0)
+  t.match(stderr, /a chain could not be had: .*no such chain/)
+  t.ok(world.deployed('out').includes(ca.certificates[0]?.pem ?? 'nothing'))
+  t.equal(ca.orders.length, 1)
+  t.equal(ca.count('certificate'), 3, 'and the one after it is had')
 })
 
 t.test('nothing was given away by any of this', async (t) => testOutput(t))
