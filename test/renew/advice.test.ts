@@ -1,11 +1,11 @@
 // What a CA says of when to renew (RFC 9773), of many certificates in few runs; and what it is told is replaced.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
-import { newAdvice } from '../../src/pipeline/renewal.js'
-import type { CertificateRecord, IssuedVersion } from '../../src/state/certificates.js'
+import { decide, newAdvice } from '../../src/pipeline/renewal.js'
+import { type CertificateRecord, CertificateStore, type IssuedVersion } from '../../src/state/certificates.js'
 import { OrderLedger } from '../../src/state/order-ledger.js'
 import { StateFolder } from '../../src/state/state-folder.js'
-import { testOutput } from '../issue-command.js'
+import { makeFolder, testOutput } from '../issue-command.js'
 import type { Manners } from '../stub-ca/manners.js'
 import { problem, type StubCa, startStubCa } from '../stub-ca.js'
 import { openRenewWorld, type RenewResult } from './renew-world.js'
@@ -85,9 +85,9 @@ t.test('advice', async (t) => {
   const record = (label: string): CertificateRecord & { readonly current: IssuedVersion } =>
     JSON.parse(readFileSync(file(label), 'utf8'))
   /** As if it were time. */
-  const forgetLook = (label: string): void => {
+  const forgetLook = (label: string, nextLook = '2020-01-01T00:00:00.000Z'): void => {
     const { current, ...rest } = record(label)
-    const advice = { ...current.advice, nextLook: new Date(0).toISOString() }
+    const advice = { ...current.advice, nextLook }
     writeFileSync(file(label), JSON.stringify({ ...rest, current: { ...current, advice } }))
   }
   const of = ({ json }: RenewResult, label: string) => json.results.find((one) => one.name === name(label))
@@ -127,11 +127,16 @@ t.test('advice', async (t) => {
     forgetLook('soon')
     forgetLook('moves')
     forgetLook('month')
+    forgetLook('missing', '2099-01-01T00:00:00.000Z')
     answers.set(name('moves'), inDays(5, 6))
     answers.set(name('month'), { status: 500 })
     const again = await world.renew()
     t.equal(again.code, 0)
-    t.equal(ca.count('renewalInfo') - before, 4, 'these, and the one that is new')
+    t.equal(
+      ca.count('renewalInfo') - before,
+      5,
+      'these, one that was put off by a wrong clock, and the one that is new',
+    )
     t.equal(of(again, 'soon')?.renewal, of(asked, 'soon')?.renewal, 'the same window, the same moment')
     t.equal(of(again, 'month')?.renewal, of(asked, 'month')?.renewal, 'no answer, and the one before holds')
     const days = (Date.parse(of(again, 'moves')?.renewal ?? '') - Date.now()) / day
@@ -176,11 +181,35 @@ t.test('advice', async (t) => {
     const { code, stderr, json } = await world.renew([name('soon')])
     t.equal(code, 0, stderr)
     t.match(json.results, [{ why: 'another CA is wanted' }])
-    t.equal(other.orders.length, 1)
-    t.equal(other.orders[0]?.replaces, undefined)
+    const payloads = other.requests.filter(({ kind }) => kind === 'newOrder').map(({ payload }) => payload)
+    t.same(payloads, [{ identifiers: [{ type: 'dns', value: name('soon') }] }])
     t.equal((await world.renew([name('soon'), '--force-renewal'])).code, 0)
     t.equal(other.orders[1]?.replaces, other.certificates[0]?.certId, 'and is told what it issued')
   })
+})
+
+t.test('an interruption is no answer', async (t) => {
+  const state = await StateFolder.open(makeFolder(t))
+  const store = new CertificateStore(state, 'example.com')
+  const issue = {
+    ca: [{ name: 'ca', directory: 'https://ca.example/dir' }],
+    ...{ agreeTos: true, keyType: 'ec256', reuseKey: false, caTimeout: 600, solver: {}, eab: {} },
+  }
+  const [from, to] = [Date.now() - day, Date.now() + 80 * day].map((time) => new Date(time).toISOString())
+  const current = { id: '0123456789ab', notBefore: from as string, notAfter: to as string, renewalId: 'a.b' }
+  const version = { ...current, directory: 'https://ca.example/dir', keyType: 'ec256' }
+  const wanted = { name: 'example.com', names: ['example.com'], issue, deploy: [] }
+  await store.keepRecord({ ...wanted, schema: 2, current: version })
+  const interruption = new AbortController()
+  const advise = async () => {
+    interruption.abort()
+    return { window: undefined, retryAfter: hour }
+  }
+  const options = { state, now: () => new Date(), advise, chance: () => 0, isKept: true }
+  t.match(await decide(wanted, { ...options, signal: interruption.signal }), { due: false })
+  t.equal((await store.read())?.current?.advice, undefined)
+  await decide(wanted, { ...options, signal: new AbortController().signal })
+  t.match((await store.read())?.current?.advice, { nextLook: /^20/ }, 'and an answer that is none puts it off')
 })
 
 t.test('the moment that is drawn', async (t) => {
