@@ -2,7 +2,7 @@ import { type CertError, toCertError } from '../errors.js'
 import { CaAdvice } from '../issuer/ca-advice.js'
 import type { CaAccess } from '../issuer/ca-sessions.js'
 import type { Due, Wanted } from '../pipeline/due.js'
-import { type Obtained, obtain } from '../pipeline/obtain.js'
+import { type Obtained, obtain, tidyUp } from '../pipeline/obtain.js'
 import { requireUseful } from '../pipeline/plan.js'
 import { type Advised, decide } from '../pipeline/renewal.js'
 import { accessTo, issueRequest } from '../sources/issue-request.js'
@@ -82,7 +82,9 @@ export class Renewals {
     let ended: Ended | undefined
     try {
       due = await this.#decide({ ...wish, deploy: [] })
-      if (due.due && !this.#options.dryRun) ended = await this.#order({ ...wish, deploy: await targets() })
+      if (this.#options.dryRun) return { name, due, ended, error: undefined }
+      if (due.due) ended = await this.#order({ ...wish, deploy: await targets() })
+      else await this.#tidyUp(wish)
       return { name, due, ended, error: undefined }
     } catch (thrown) {
       return { name, due, ended, error: toCertError(thrown) }
@@ -132,7 +134,7 @@ export class Renewals {
       now,
       signal,
       force,
-      onWait: (owner) => terminal.progress(`waiting for ${owner}, which is issuing ${name}`),
+      onWait: (owner) => terminal.progress(waitingFor(owner, name)),
     })
     return await carryOut({
       command: 'renew',
@@ -149,8 +151,22 @@ export class Renewals {
     })
   }
 
+  async #tidyUp({ name, names }: Omit<Wanted, 'deploy'>): Promise<void> {
+    const { state, isAlone, wish } = this.#options
+    const { terminal, surroundings } = wish
+    const { observer } = shownOrder(terminal, names, isAlone ? undefined : name, () => undefined)
+    await tidyUp(name, {
+      state,
+      signal: surroundings.signal,
+      tidy: () => this.#issuer.tidy(name, observer),
+      onWait: (owner) => terminal.progress(waitingFor(owner, name)),
+    })
+  }
+
   close(): void {
     this.#issuer.close()
     this.#advice.close()
   }
 }
+
+const waitingFor = (owner: string, name: string): string => `waiting for ${owner}, which is issuing ${name}`

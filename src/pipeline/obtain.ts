@@ -55,6 +55,20 @@ export const obtain = async (options: ObtainOptions): Promise<Obtained> => {
   })
 }
 
+/**
+ * What earlier runs left in place for a CA to look at is taken away, where there is any: also of a certificate that is
+ * not due.
+ * @throws CertError STATE_UNUSABLE, LOCKED
+ */
+export const tidyUp = async (
+  name: string,
+  { state, signal, tidy, onWait }: Pick<ObtainOptions, 'state' | 'signal' | 'tidy' | 'onWait'>,
+): Promise<void> => {
+  const orders = await new OrdersInProgress(state, name).list()
+  if (!orders.some(({ challenges }) => challenges.length > 0)) return
+  await withLock(state, `issue ${name}`, { signal, onWait }, tidy)
+}
+
 const order = async (store: CertificateStore, options: ObtainOptions): Promise<Obtained> => {
   const { wanted, now, state } = options
   const start = performance.now()
