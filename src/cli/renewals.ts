@@ -144,6 +144,7 @@ export class Renewals {
       warnings: obtained.warnings,
       said: shown.said,
       order: { ca: obtained.ca, placed: obtained.ordered, ms: obtained.ms },
+      onRecorded: obtained.recorded,
       state,
       surroundings,
       terminal,

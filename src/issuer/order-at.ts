@@ -49,7 +49,7 @@ export interface Given {
   /** PEM, leaf first. */
   readonly certificates: string
   readonly key: KeyObject
-  /** To be called when it is safe: until then a later run would fetch it again. */
+  /** To be called when nothing more hangs on the order: until then a later run fetches it again. */
   kept(): Promise<void>
 }
 
@@ -82,8 +82,10 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
       const url = await fulfil(order, options)
       const certificates = await chosenChain(session, url, wish.preferredChain, observer)
       observer.progress('certificate issued')
+      await ledger.ended('issued')
       const kept = async () => {
-        await Promise.all([orders.end(record, left), ledger.ended('issued')])
+        // Another process may have ended it meanwhile, and begun the next.
+        if ((await orders.read(directory))?.url === order.url) await orders.end(record, left)
       }
       return { certificates, key: await key, kept }
     } catch (error) {

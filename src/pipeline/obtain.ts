@@ -19,6 +19,11 @@ export interface Obtained extends Normalized {
   /** Who issued it; as it was asked for, where it was found. */
   readonly ca: string
   readonly ms: number
+  /**
+   * To be called when it is on record where it is to be deployed. Until then the order is not over: whoever finds the
+   * certificate in the state folder would take it for deployed. Never fails.
+   */
+  recorded(): Promise<void>
 }
 
 export interface ObtainOptions {
@@ -49,7 +54,8 @@ export const obtain = async (options: ObtainOptions): Promise<Obtained> => {
     const stored = options.force ? undefined : await findStored(state, wanted, now())
     if (stored !== undefined) {
       await store.keepRecord({ ...wanted, schema: 2, current: stored.version })
-      return { ...stored, ordered: false, ca: wanted.issue.ca[0]?.name ?? '', ms: 0 }
+      const recorded = async () => undefined
+      return { ...stored, ordered: false, ca: wanted.issue.ca[0]?.name ?? '', ms: 0, recorded }
     }
     return await order(store, options)
   })
@@ -96,13 +102,23 @@ const order = async (store: CertificateStore, options: ObtainOptions): Promise<O
       profile: wanted.issue.profile,
       renewalId: renewalId(issued.bundle.leaf),
     })
-    await kept()
-    await endOthers(state, wanted.name)
-    return { ...issued, ordered: true, ca, ms }
+    // Where it fails, the next run fetches the same one again.
+    const recorded = () =>
+      kept()
+        .then(() => endOthers(state, wanted.name))
+        .catch(() => undefined)
+    return { ...issued, ordered: true, ca, ms, recorded }
   } catch (error) {
     // Being deployed matters more than being kept.
     const warning = `the certificate could not be kept, so the next run fetches or orders it again: ${toCertError(error).message}`
-    return { ...issued, warnings: [...issued.warnings, warning], ordered: true, ca, ms }
+    return {
+      ...issued,
+      warnings: [...issued.warnings, warning],
+      ordered: true,
+      ca,
+      ms,
+      recorded: async () => undefined,
+    }
   }
 }
 

@@ -236,6 +236,34 @@ t.test('an order for something else is not gone on with', together(), async (t) 
   provesWhole(t, world)
 })
 
+t.test('what was issued and not yet written down as wanted is deployed', together(), async (t) => {
+  const world = await open(t)
+  const { ca } = world
+  ca.manners.lifetime = { days: 90, used: 0.9 }
+  t.equal((await world.issue(world.words)).code, 0)
+  ca.manners.lifetime = { days: 90, used: 0.1 }
+  const run = await world.renew([], { nodeOptions: [killBeforeWriting('/deployments/')] })
+  t.equal(run.signal, 'SIGKILL')
+  t.equal(ca.certificates.length, 2)
+  t.ok(world.deployed('out').includes(ca.certificates[0]?.pem ?? 'nothing'), 'the old one is there')
+  t.equal((await world.renew()).code, 0)
+  provesWhole(t, world)
+  t.equal(ca.orders.length, 2)
+  t.match((await world.renew()).json.results, [{ due: false }])
+})
+
+/** A preload for Node: the process kills itself before it puts a file into a folder whose path holds that. */
+const killBeforeWriting = (path: string): string =>
+  `--import=data:text/javascript,${encodeURIComponent(`
+    import promises from 'node:fs/promises'
+    import { syncBuiltinESMExports } from 'node:module'
+    const real = promises.rename
+    promises.rename = (from, to) => {
+      if (String(to).includes('${path}')) process.kill(process.pid, 'SIGKILL')
+      return real(from, to)
+    }
+    syncBuiltinESMExports()`)}`
+
 t.test('what the CA refuses to order leaves nothing', together(), async (t) => {
   const world = await open(t)
   world.ca.fail('newOrder', problem(403, 'rejectedIdentifier', 'not this one'))
