@@ -2,10 +2,12 @@
 // most and for none once the CA was told to issue, and nothing of the killed run is left anywhere.
 import { type ChildProcess, spawnSync } from 'node:child_process'
 import { createHash, createPrivateKey, X509Certificate } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { temporaryBeside } from '../../src/durable-file.js'
+import { OrderLedger } from '../../src/state/order-ledger.js'
+import { StateFolder } from '../../src/state/state-folder.js'
 import { testOutput } from '../issue-command.js'
 import type { RunOptions, RunResult } from '../run-command.js'
 import { type HookOptions, type Kind, problem } from '../stub-ca.js'
@@ -263,6 +265,22 @@ const killBeforeWriting = (path: string): string =>
       return real(from, to)
     }
     syncBuiltinESMExports()`)}`
+
+t.test('an order that the CA has forgotten is replaced within the budget', together(), async (t) => {
+  const world = await open(t)
+  const { ca } = world
+  await stopped(world, 'SIGKILL', { kind: 'finalize', when: 'before' }, (options) => world.issue(world.words, options))
+  ca.forgetOrders()
+  const ledger = new OrderLedger(StateFolder.at(world.state), ca.directoryUrl, [name], () => new Date())
+  for (let i = 0; i < 12; i++) await ledger.placing()
+  t.match((await world.renew()).json.results, [{ error: { code: 'ORDER_BUDGET_SPENT' } }])
+  t.equal(ca.orders.length, 1)
+  t.same(world.begun(name), [])
+  rmSync(ledger.path)
+  t.equal((await world.renew()).code, 0, 'and is not forgotten by us')
+  t.equal(ca.orders.length, 2)
+  provesWhole(t, world)
+})
 
 t.test('what the CA refuses to order leaves nothing', together(), async (t) => {
   const world = await open(t)
