@@ -79,6 +79,8 @@ export interface DeploymentRequest {
   readonly order?: OrderJson
   /** The name in front of each line, where several are deployed side by side. */
   readonly about?: string
+  /** See `deploy`. */
+  readonly onRecorded?: () => Promise<void>
   readonly state: StateFolder | CertError
   readonly surroundings: Surroundings
   readonly terminal: Terminal
@@ -102,6 +104,7 @@ export const carryOut = async (request: DeploymentRequest): Promise<Ended> => {
     signal: surroundings.signal,
     onWait: (owner) => terminal.progress(`waiting for ${owner}, which is at work on ${bundle.name}`),
     observer: shownSteps(terminal, request.about),
+    onRecorded: request.onRecorded,
   })
   for (const warning of deployed.warnings) terminal.warning(warning)
   const status = statusOf(deployed.stages)

@@ -109,6 +109,7 @@ export const command = defineCommand({
           warnings: obtained.warnings,
           said: shown.said,
           order: { ca: obtained.ca, placed: obtained.ordered, ms: obtained.ms },
+          onRecorded: obtained.recorded,
           state,
           surroundings,
           terminal,

@@ -2,7 +2,7 @@ import { CertError, toCertError } from '../errors.js'
 import { CaAdvice } from '../issuer/ca-advice.js'
 import type { CaAccess } from '../issuer/ca-sessions.js'
 import type { Due, Wanted } from '../pipeline/due.js'
-import { type Obtained, obtain } from '../pipeline/obtain.js'
+import { type Obtained, obtain, tidyUp } from '../pipeline/obtain.js'
 import { requireUseful } from '../pipeline/plan.js'
 import { type Advised, decide } from '../pipeline/renewal.js'
 import type { SolverSettings } from '../solvers/solver-settings.js'
@@ -103,8 +103,10 @@ export class Renewals {
     try {
       const due = await this.#due({ ...wish, deploy: [] }, force)
       const renewed = { name, due, ended: undefined, error: undefined }
-      if (!due.due || this.#options.dryRun) return { renewed }
-      return { renewed, order: () => this.#renew(due, { ...wish, deploy: [] }, targets, force) }
+      if (this.#options.dryRun) return { renewed }
+      if (due.due) return { renewed, order: () => this.#renew(due, { ...wish, deploy: [] }, targets, force) }
+      await this.#tidyUp(wish)
+      return { renewed }
     } catch (thrown) {
       return { renewed: { name, due: undefined, ended: undefined, error: toCertError(thrown) } }
     }
@@ -170,7 +172,7 @@ export class Renewals {
       now,
       signal,
       force,
-      onWait: (owner) => terminal.progress(`waiting for ${owner}, which is issuing ${name}`),
+      onWait: (owner) => terminal.progress(waitingFor(owner, name)),
     })
     return await carryOut({
       command: 'renew',
@@ -180,10 +182,23 @@ export class Renewals {
       warnings: obtained.warnings,
       said: shown.said,
       order: { ca: obtained.ca, placed: obtained.ordered, ms: obtained.ms },
+      onRecorded: obtained.recorded,
       state,
       surroundings,
       terminal,
       ...(!isAlone && { about: name }),
+    })
+  }
+
+  async #tidyUp({ name, names }: Omit<Wanted, 'deploy'>): Promise<void> {
+    const { state, isAlone, wish } = this.#options
+    const { terminal, surroundings } = wish
+    const { observer } = shownOrder(terminal, names, isAlone ? undefined : name, () => undefined)
+    await tidyUp(name, {
+      state,
+      signal: surroundings.signal,
+      tidy: () => this.#issuer.tidy(name, observer),
+      onWait: (owner) => terminal.progress(waitingFor(owner, name)),
     })
   }
 
@@ -205,3 +220,5 @@ const notWanted = (name: string): Renewed => ({
     },
   ),
 })
+
+const waitingFor = (owner: string, name: string): string => `waiting for ${owner}, which is issuing ${name}`

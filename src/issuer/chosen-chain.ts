@@ -1,4 +1,5 @@
 import { X509Certificate } from 'node:crypto'
+import { toCertError } from '../errors.js'
 import type { AcmeSession } from './acme-session.js'
 
 const certificateBlock = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
@@ -17,7 +18,13 @@ export const chosenChain = async (
   if (preferred === undefined || rootOf(pem) === preferred) return pem
   const roots = [rootOf(pem)]
   for (const alternate of alternates) {
-    const other = await session.alternate(alternate)
+    const other = await session.alternate(alternate).catch((error: unknown) => {
+      // What was issued is not given up for want of another chain.
+      if (toCertError(error).passing) throw error
+      observer.warning(`a chain could not be had: ${toCertError(error).message}`)
+      return ''
+    })
+    if (other === '') continue
     if (rootOf(other) === preferred) return other
     roots.push(rootOf(other))
   }

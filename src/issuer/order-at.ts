@@ -4,7 +4,7 @@ import { CertError, toCertError } from '../errors.js'
 import type { SharedSolvers } from '../solvers/shared-solvers.js'
 import type { Challenge } from '../solvers/solver.js'
 import type { SolverSettings } from '../solvers/solver-settings.js'
-import { type OrderInProgress, OrdersInProgress } from '../state/order-in-progress.js'
+import { isOrderFor, type OrderInProgress, OrdersInProgress } from '../state/order-in-progress.js'
 import { OrderLedger } from '../state/order-ledger.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { AcmeSession } from './acme-session.js'
@@ -50,7 +50,7 @@ export interface Given {
   /** PEM, leaf first. */
   readonly certificates: string
   readonly key: KeyObject
-  /** To be called when it is safe: until then a later run would fetch it again. */
+  /** To be called when nothing more hangs on the order: until then a later run fetches it again. */
   kept(): Promise<void>
 }
 
@@ -63,48 +63,41 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
   const { directory } = access.ca
   const orders = new OrdersInProgress(state, wish.name)
   const ledger = new OrderLedger(state, directory, wish.names, now)
-  const before = await orders.read(directory)
-  const keptKey = before === undefined ? undefined : await orders.readKey(directory)
-  const begun = before !== undefined && keptKey !== undefined && isSameOrder(before, wish) ? before : undefined
-  if (begun?.url === undefined) await requireBudget(ledger, access.ca, wish.names, now())
+  const begun = await begunBefore(orders, directory, wish)
+  if (begun === undefined) await requireBudget(ledger, access.ca, wish.names, now())
   // Where challenges cannot be answered at all, nothing is ordered.
   const { solver, release } = await solvers.take(wish.solver, signal)
   try {
     const opening = sessions.open(access, wish.names.length, (what) => observer.progress(what))
     opening.catch(() => undefined)
-    const key = begun === undefined ? keyFor(wish, orders, directory) : Promise.resolve(keptKey as KeyObject)
-    // Made while the CA's first answers are on their way.
-    const requestFor = (made: Promise<KeyObject>) => made.then((one) => signingRequest(one, wish.names))
-    const early = requestFor(key)
-    early.catch(() => undefined)
-    const open = await opening
-    const seen = begun === undefined ? undefined : await lookAgain(begun, open)
-    if (seen !== undefined) observer.progress('goes on with the order of an earlier run')
-    // The key of an order that has gone may have been in a request: another one is made.
-    const newKey = begun !== undefined && seen === undefined ? keyFor(wish, orders, directory) : key
-    const request = newKey === key ? early : requestFor(newKey)
-    request.catch(() => undefined)
-    const placing = { access, wish, context, open, orders, ledger }
-    const { order, record } =
-      seen === undefined ? await place(placing) : { order: seen, record: begun as OrderInProgress }
-    let left: readonly Challenge[] = []
+    const placing = { access, wish, context, orders, ledger }
+    const { session, order, record, key, request } = await begin(placing, begun, opening)
+    // Those of earlier runs that could not be taken away once more.
+    const stuck = record.challenges
+    let left: readonly Challenge[] | undefined
     const journal = {
-      presenting: (challenges: readonly Challenge[]) => orders.keep({ ...record, challenges }),
+      presenting: (challenges: readonly Challenge[]) =>
+        orders.keep({ ...record, challenges: joined(stuck, challenges) }),
       left: (challenges: readonly Challenge[]) => {
-        left = challenges
+        left = joined(stuck, challenges)
       },
     }
     try {
-      const options = { ...wish, session: open.session, solver, request, journal, signal, observer }
+      const options = { ...wish, session, solver, request, journal, signal, observer }
       const url = await fulfil(order, options)
-      const certificates = await chosenChain(open.session, url, wish.preferredChain, observer)
+      const certificates = await chosenChain(session, url, wish.preferredChain, observer)
       observer.progress('certificate issued')
+      await ledger.ended('issued')
       const kept = async () => {
-        await Promise.all([end(orders, record, left), ledger.ended('issued')])
+        // Another process may have ended it meanwhile, and begun the next.
+        if ((await orders.read(directory))?.url === order.url) await orders.end(record, left ?? stuck)
       }
-      return { certificates, key: await newKey, kept }
+      return { certificates, key: await key, kept }
     } catch (error) {
-      if (isOver(toCertError(error))) await Promise.all([end(orders, record, left), ledger.ended('failed')])
+      // Not to be written behind the back of whoever goes on.
+      await key.catch(() => undefined)
+      if (isOver(toCertError(error))) await Promise.all([orders.end(record, left ?? stuck), ledger.ended('failed')])
+      else await orders.keep({ ...record, challenges: left ?? stuck })
       throw error
     }
   } finally {
@@ -112,21 +105,90 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
   }
 }
 
-/** Is what an earlier run ordered what is wanted now? */
-const isSameOrder = (before: OrderInProgress, { names, keyType, profile }: OrderWish): boolean =>
-  [...before.names].sort().join() === [...names].sort().join() &&
-  before.keyType === keyType &&
-  (before.profile ?? undefined) === profile
+const joined = (some: readonly Challenge[], others: readonly Challenge[]): readonly Challenge[] => [
+  ...some.filter((one) => !others.some(({ token, domain }) => token === one.token && domain === one.domain)),
+  ...others,
+]
+
+/** What earlier runs could not take away: with other settings, nobody could by this record. */
+const stuckIn = (record: OrderInProgress | undefined, { solver }: OrderWish): readonly Challenge[] =>
+  JSON.stringify(record?.solver) === JSON.stringify({ ...solver }) ? (record?.challenges ?? []) : []
+
+interface Begun {
+  readonly record: OrderInProgress & { readonly url: string }
+  readonly key: KeyObject
+}
+
+/** The order of an earlier run, where it is for what is wanted now. What else there is makes room for a new one. */
+const begunBefore = async (
+  orders: OrdersInProgress,
+  directory: string,
+  wish: OrderWish,
+): Promise<Begun | undefined> => {
+  const record = await orders.read(directory)
+  const key = record && (await orders.readKey(directory))
+  if (record?.url !== undefined && key !== undefined && isOrderFor(record, wish))
+    return { record: { ...record, url: record.url }, key }
+  // An old key beside a new order would be taken for its key.
+  await (record === undefined ? orders.remove(directory) : orders.end(record, record.challenges))
+  return undefined
+}
+
+interface InProgress {
+  readonly session: AcmeSession
+  readonly order: Order
+  readonly record: OrderInProgress
+  readonly key: Promise<KeyObject>
+  /** The signing request, DER. */
+  readonly request: Promise<Buffer>
+}
+
+/** The order that an earlier run began, or a new one. Where none can be placed, no key is left for it. */
+const begin = async (
+  placing: Omit<Placing, 'open'>,
+  begun: Begun | undefined,
+  opening: Promise<AccountSession>,
+): Promise<InProgress> => {
+  const { access, wish, context, orders, ledger } = placing
+  const { directory } = access.ca
+  // Made while the CA's first answers are on their way.
+  const early = withRequest(wish, begun === undefined ? keyFor(wish, orders, directory) : Promise.resolve(begun.key))
+  let isGone = begun === undefined
+  try {
+    const open = await opening
+    const { session } = open
+    const seen = begun && (await lookAgain(begun.record, open))
+    if (begun !== undefined && seen !== undefined) {
+      context.observer.progress('goes on with the order of an earlier run')
+      // The answers go where they are to go now.
+      const record = { ...begun.record, solver: { ...wish.solver }, challenges: stuckIn(begun.record, wish) }
+      return { session, order: seen, record, ...early }
+    }
+    isGone = true
+    if (begun !== undefined) {
+      await orders.end(begun.record, begun.record.challenges)
+      await requireBudget(ledger, access.ca, wish.names, context.now())
+    }
+    // The key of an order that has gone may have been in a request: another one is made.
+    const used = begun === undefined ? early : withRequest(wish, keyFor(wish, orders, directory))
+    return { session, ...used, ...(await place({ ...placing, open })) }
+  } catch (error) {
+    await early.key.catch(() => undefined)
+    if (isGone) await orders.removeKey(directory)
+    throw error
+  }
+}
+
+/** A key with the signing request for it; what goes wrong is for whoever waits for one of them to find out. */
+const withRequest = ({ names }: OrderWish, key: Promise<KeyObject>): Pick<InProgress, 'key' | 'request'> => {
+  const request = key.then((made) => signingRequest(made, names))
+  request.catch(() => undefined)
+  return { key, request }
+}
 
 /** Interrupted, or nobody answers: the order itself may well come to something. */
 const isOver = ({ code, passing }: CertError): boolean =>
   code !== 'INTERRUPTED' && !(code === 'CA_UNAVAILABLE' && passing)
-
-/** What could not be taken away is left to the next run. */
-const end = async (orders: OrdersInProgress, record: OrderInProgress, left: readonly Challenge[]): Promise<void> => {
-  if (left.length === 0) await orders.remove(record.directory)
-  else await orders.keep({ ...record, url: undefined, challenges: left })
-}
 
 const keyFor = async (wish: OrderWish, orders: OrdersInProgress, directory: string): Promise<KeyObject> => {
   const key = wish.key ?? (await generateKey(wish.keyType))
@@ -135,8 +197,8 @@ const keyFor = async (wish: OrderWish, orders: OrdersInProgress, directory: stri
 }
 
 /** The order as the CA knows it now; undefined where nothing can come of it any more. */
-const lookAgain = async (begun: OrderInProgress, { session, account }: AccountSession): Promise<Order | undefined> => {
-  if (begun.url === undefined || begun.account !== account) return undefined
+const lookAgain = async (begun: Begun['record'], { session, account }: AccountSession): Promise<Order | undefined> => {
+  if (begun.account !== account) return undefined
   try {
     const order = await session.getOrder(begun.url)
     return order.status === 'invalid' ? undefined : order
@@ -180,7 +242,7 @@ const place = async ({
     profile: wish.profile,
     placedAt: now().toISOString(),
     solver: { ...solver },
-    challenges: [],
+    challenges: stuckIn(await orders.read(access.ca.directory), wish),
   }
   await orders.keep(record)
   return { order, record }
@@ -211,10 +273,10 @@ const newOrder = async ({ access, wish, open, ledger }: Placing, profile: string
   try {
     return await order(replaces)
   } catch (error) {
-    const { code, vendor, retryAfter } = toCertError(error)
-    // The CA placed none; without an answer, nobody knows.
-    const isRefused = code === 'CA_REFUSED' || vendor !== undefined
-    if (isRefused) await ledger.refused(vendor?.code === 'rateLimited' ? (retryAfter ?? unsaidRest) : retryAfter)
+    const { vendor, retryAfter } = toCertError(error)
+    // The CA placed none; without an answer that makes sense, nobody knows.
+    if (vendor !== undefined)
+      await ledger.refused(vendor.code === 'rateLimited' ? (retryAfter ?? unsaidRest) : retryAfter)
     throw error
   }
 }
@@ -243,18 +305,19 @@ const offeredProfile = async (
   })
 }
 
-/** Takes away what earlier runs left at any CA. @returns whether an order is still to be gone on with */
+/** Takes away what earlier runs left in place for any CA to look at. */
 export const tidyOrders = async (
   name: string,
   { state, solvers, observer }: Pick<OrderContext, 'state' | 'solvers' | 'observer'>,
 ): Promise<void> => {
   const orders = new OrdersInProgress(state, name)
+  await orders.sweep()
   for (const record of await orders.list()) {
     if (record.challenges.length === 0) continue
     // As they were put there, whatever is asked for now.
     const solver = solvers.create(record.solver as unknown as SolverSettings)
     const left = await takeAway(solver, record.challenges, record.challenges, (what) => observer.warning(what))
-    if (left.length === 0 && record.url === undefined) await orders.remove(record.directory)
+    if (record.url === undefined) await orders.end(record, left)
     else await orders.keep({ ...record, challenges: left })
   }
 }

@@ -20,6 +20,8 @@ export interface DeployOptions {
   readonly observer: Observer
   /** Told once, when another process is at work on the same name. */
   readonly onWait?: ((owner: string) => void) | undefined
+  /** Awaited when it is on record what is wanted: from then on `sync` sees to it. */
+  readonly onRecorded?: (() => Promise<void>) | undefined
 }
 
 export interface Deployed extends Report {
@@ -39,6 +41,7 @@ export const deploy = async (options: DeployOptions): Promise<Deployed> => {
   if (!('root' in state)) return await deployUnrecorded(options, plan, state)
   try {
     return await withRecord({ ...options, state }, wantedTargets(plan), undefined, async (deployment, hasWaited) => {
+      await options.onRecorded?.()
       // Where reading is not permitted, only the records tell that a newer one came meanwhile.
       const now = hasWaited ? planDeployment(bundle, targets, await newestOn(state, bundle), recorded) : plan
       const report = await executeAlone(now, {

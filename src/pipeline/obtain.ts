@@ -5,7 +5,7 @@ import { CertError, toCertError } from '../errors.js'
 import type { IssuedByCa, Previous } from '../sources/source.js'
 import { type CertificateRecord, CertificateStore, type IssuedVersion } from '../state/certificates.js'
 import { withLock } from '../state/lock.js'
-import { OrdersInProgress } from '../state/order-in-progress.js'
+import { isOrderFor, OrdersInProgress } from '../state/order-in-progress.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { dueness, type Wanted } from './due.js'
 
@@ -19,6 +19,11 @@ export interface Obtained extends Normalized {
   /** Who issued it; as it was asked for, where it was found. */
   readonly ca: string
   readonly ms: number
+  /**
+   * To be called when it is on record where it is to be deployed. Until then the order is not over: whoever finds the
+   * certificate in the state folder would take it for deployed. Never fails.
+   */
+  recorded(): Promise<void>
 }
 
 export interface ObtainOptions {
@@ -49,15 +54,31 @@ export const obtain = async (options: ObtainOptions): Promise<Obtained> => {
     const stored = options.force ? undefined : await findStored(state, wanted, now())
     if (stored !== undefined) {
       await store.keepRecord({ ...wanted, schema: 2, current: stored.version })
-      return { ...stored, ordered: false, ca: wanted.issue.ca[0]?.name ?? '', ms: 0 }
+      const recorded = async () => undefined
+      return { ...stored, ordered: false, ca: wanted.issue.ca[0]?.name ?? '', ms: 0, recorded }
     }
     return await order(store, options)
   })
 }
 
-const order = async (store: CertificateStore, { wanted, issue, now }: ObtainOptions): Promise<Obtained> => {
+/**
+ * What earlier runs left in place for a CA to look at is taken away, where there is any: also of a certificate that is
+ * not due.
+ * @throws CertError STATE_UNUSABLE, LOCKED
+ */
+export const tidyUp = async (
+  name: string,
+  { state, signal, tidy, onWait }: Pick<ObtainOptions, 'state' | 'signal' | 'tidy' | 'onWait'>,
+): Promise<void> => {
+  const orders = await new OrdersInProgress(state, name).list()
+  if (!orders.some(({ challenges }) => challenges.length > 0)) return
+  await withLock(state, `issue ${name}`, { signal, onWait }, tidy)
+}
+
+const order = async (store: CertificateStore, options: ObtainOptions): Promise<Obtained> => {
+  const { wanted, now, state } = options
   const start = performance.now()
-  const given = await issue(await previousOf(store, wanted))
+  const given = await issueFirstOrNext(store, options)
   const { ca, directory, kept } = given
   let issued: Normalized
   try {
@@ -81,12 +102,41 @@ const order = async (store: CertificateStore, { wanted, issue, now }: ObtainOpti
       profile: wanted.issue.profile,
       renewalId: renewalId(issued.bundle.leaf),
     })
-    await kept()
-    return { ...issued, ordered: true, ca, ms }
+    // Where it fails, the next run fetches the same one again.
+    const recorded = () =>
+      kept()
+        .then(() => endOthers(state, wanted.name))
+        .catch(() => undefined)
+    return { ...issued, ordered: true, ca, ms, recorded }
   } catch (error) {
     // Being deployed matters more than being kept.
     const warning = `the certificate could not be kept, so the next run fetches or orders it again: ${toCertError(error).message}`
-    return { ...issued, warnings: [...issued.warnings, warning], ordered: true, ca, ms }
+    return {
+      ...issued,
+      warnings: [...issued.warnings, warning],
+      ordered: true,
+      ca,
+      ms,
+      recorded: async () => undefined,
+    }
+  }
+}
+
+/** A first one is written down before it is ordered, so that `renew` goes on where this process is killed. */
+const issueFirstOrNext = async (
+  store: CertificateStore,
+  { wanted, issue, state }: ObtainOptions,
+): Promise<IssuedByCa> => {
+  const before = await store.read()
+  const isFirst = before?.current === undefined
+  if (isFirst) await store.keepRecord({ ...wanted, schema: 2, current: undefined })
+  try {
+    return await issue(await previousOf(store, wanted))
+  } catch (error) {
+    // What came to nothing at the first try is not tried again unasked.
+    const isOver = before === undefined || !toCertError(error).passing
+    if (isFirst && isOver && !(await isBegun(state, wanted))) await store.removeRecord()
+    throw error
   }
 }
 
@@ -119,13 +169,26 @@ const usable = <T>(check: () => T, ca: string): T => {
 export const findStored = async (state: StateFolder, wanted: Wanted, now: Date): Promise<Stored | undefined> => {
   const store = new CertificateStore(state, wanted.name)
   const record = await store.read()
-  if (dueness(wanted, record, now).due || (await isBegun(state, wanted.name))) return undefined
+  if (dueness(wanted, record, now).due || (await isBegun(state, wanted))) return undefined
   return await readStored(store, record, now)
 }
 
-/** Is there an order that an earlier run could not bring to its end? */
-export const isBegun = async (state: StateFolder, name: string): Promise<boolean> =>
-  (await new OrdersInProgress(state, name).list()).some(({ url }) => url !== undefined)
+/** Is there an order for it that an earlier run could not bring to its end? */
+export const isBegun = async (state: StateFolder, { name, names, issue }: Omit<Wanted, 'deploy'>): Promise<boolean> => {
+  const orders = await new OrdersInProgress(state, name).list()
+  return orders.some(
+    (order) =>
+      order.url !== undefined &&
+      isOrderFor(order, { ...issue, names }) &&
+      issue.ca.some(({ directory }) => directory === order.directory),
+  )
+}
+
+/** A CA that had not decided when another one was asked is no longer waited for. */
+const endOthers = async (state: StateFolder, name: string): Promise<void> => {
+  const orders = new OrdersInProgress(state, name)
+  for (const one of await orders.list()) await orders.end(one, one.challenges)
+}
 
 const readStored = async (
   store: CertificateStore,

@@ -40,18 +40,23 @@ export const decide = async (wanted: Wanted, options: DecideOptions): Promise<Du
   const record = await store.read()
   const due = dueness(wanted, record, now())
   if (due.due) return due
-  if (await isBegun(state, wanted.name)) return { due: true, why: 'an order was begun and is not at its end' }
+  if (await isBegun(state, wanted)) return { due: true, why: 'an order was begun and is not at its end' }
   const version = record?.current
   if (record === undefined || version?.renewalId === undefined || !options.isKept || !isTimeToAsk(version, now()))
     return due
   const advised = await options.advise({ ...version, renewalId: version.renewalId })
+  // Cut off by us, it says nothing of the CA.
+  if (options.signal.aborted) return due
   const advice = newAdvice(version.advice, advised, options.chance, now())
   const known = await keepAdvice(store, version.id, advice, wanted.name, options)
   return dueness(wanted, known ?? record, now())
 }
 
-const isTimeToAsk = ({ advice }: IssuedVersion, now: Date): boolean =>
-  advice === undefined || Date.parse(advice.nextLook) <= now.getTime()
+const isTimeToAsk = ({ advice }: IssuedVersion, now: Date): boolean => {
+  const look = Date.parse(advice?.nextLook ?? '')
+  // Later than it can have been meant, if the clock was wrong.
+  return !(look > now.getTime() && look <= nextLook(now, Number.POSITIVE_INFINITY).getTime())
+}
 
 /** The moment stays as long as the window does: drawn at every look, it would always be an early one. */
 export const newAdvice = (

@@ -13,7 +13,7 @@ export interface IssuedByCa {
   readonly privateKey: Secret
   readonly directory: string
   readonly ca: string
-  /** To be called when it is on disk: until then a later run would fetch it again. */
+  /** To be called when nothing more hangs on the order: until then a later run fetches it again. */
   kept(): Promise<void>
 }
 

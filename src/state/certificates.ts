@@ -15,7 +15,7 @@ export interface CertificateRecord {
   readonly configured?: boolean | undefined
   /** It is not to be renewed any more. */
   readonly forgotten?: boolean | undefined
-  /** The certificate that is in use: a folder of the same name beside this file. */
+  /** The certificate that is in use: a folder of the same name beside this file. Undefined until the first is issued. */
   readonly current: IssuedVersion | undefined
 }
 
@@ -92,8 +92,12 @@ const recordFile = 'certificate.json'
 const certificateFile = 'fullchain.pem'
 const keyFile = 'privkey.pem'
 
-/** The names of all that our issuer ever issued. */
-export const certificateNames = (state: StateFolder): Promise<string[]> => state.listFolders([root])
+/** The names of all that our issuer issued, or began to. */
+export const certificateNames = async (state: StateFolder): Promise<string[]> => {
+  const names = await state.listFolders([root])
+  const written = await Promise.all(names.map((name) => state.writtenAt([root, name, recordFile])))
+  return names.filter((_, i) => written[i] !== undefined)
+}
 
 /** What our issuer issued, kept until it is replaced and a while longer. */
 export class CertificateStore {
@@ -156,6 +160,10 @@ export class CertificateStore {
 
   async keepRecord(record: CertificateRecord): Promise<void> {
     await this.#state.write([...this.#folder, recordFile], `${JSON.stringify(record, null, 2)}\n`)
+  }
+
+  async removeRecord(): Promise<void> {
+    await this.#state.remove([...this.#folder, recordFile])
   }
 }
 

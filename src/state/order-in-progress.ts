@@ -4,7 +4,7 @@ import type { StateFolder } from './state-folder.js'
 /** An order that was placed and has not ended, as it lies in `certificates/<name>/orders/<ca>.json`. */
 export interface OrderInProgress {
   readonly schema: 1
-  /** Undefined until the CA has answered. */
+  /** Undefined where the order has ended, and answers are left that could not be taken away. */
   readonly url: string | undefined
   readonly directory: string
   /** The account that placed it. */
@@ -72,12 +72,41 @@ export class OrdersInProgress {
     await this.#state.write([...this.#folder, `${label(directory)}${keyEnd}`], pem)
   }
 
-  /** The order has ended. The key goes last: a record without its key would be taken for one that can go on. */
+  /** The order has ended. @param left the answers that could not be taken away, for the next run to try again */
+  async end(order: OrderInProgress, left: readonly KeptChallenge[]): Promise<void> {
+    if (left.length === 0) return await this.remove(order.directory)
+    await this.keep({ ...order, url: undefined, challenges: left })
+    await this.removeKey(order.directory)
+  }
+
+  /** The key goes last: without it, what was issued could no longer be fetched. */
   async remove(directory: string): Promise<void> {
     await this.#state.remove([...this.#folder, `${label(directory)}.json`])
+    await this.removeKey(directory)
+  }
+
+  async removeKey(directory: string): Promise<void> {
     await this.#state.remove([...this.#folder, `${label(directory)}${keyEnd}`])
   }
+
+  /** Takes away what killed processes left half written: it can be a key. */
+  async sweep(): Promise<void> {
+    await this.#state.sweep(this.#folder)
+  }
 }
+
+/** Is it what is wanted now? */
+export const isOrderFor = (
+  order: OrderInProgress,
+  {
+    names,
+    keyType,
+    profile,
+  }: { readonly names: readonly string[]; readonly keyType: string; readonly profile?: string | undefined },
+): boolean =>
+  [...order.names].sort().join() === [...names].sort().join() &&
+  order.keyType === keyType &&
+  (order.profile ?? undefined) === profile
 
 /** A CA as a file is called after it. */
 export const label = (directory: string): string => {

@@ -28,6 +28,7 @@ t.test('a certificate that cannot be kept is handed on all the same', async (t) 
     },
     issue: async () => {
       // What the certificates are kept in can no longer be made, as on a disk that filled up meanwhile.
+      rmSync(join(root, 'certificates'), { recursive: true })
       writeFileSync(join(root, 'certificates'), '')
       const privateKey = new Secret(material.key)
       const kept = () => Promise.reject(new Error('it is not safe anywhere'))
