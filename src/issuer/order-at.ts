@@ -79,10 +79,12 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
     // The key of an order that has gone may have been in a request: another one is made.
     const newKey = begun !== undefined && seen === undefined ? keyFor(wish, orders, directory) : key
     newKey.catch(() => undefined)
+    // Looked into above only where a new one was sure to be placed.
+    if (begun?.url !== undefined && seen === undefined) await requireBudget(ledger, access.ca, wish.names, now())
     const placing = { access, wish, context, open, orders, ledger }
     const { order, record } =
       seen === undefined ? await place(placing) : { order: seen, record: begun as OrderInProgress }
-    let left: readonly Challenge[] = []
+    let left: readonly Challenge[] | undefined
     const journal = {
       presenting: (challenges: readonly Challenge[]) => orders.keep({ ...record, challenges }),
       left: (challenges: readonly Challenge[]) => {
@@ -95,11 +97,13 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
       const certificates = await chosenChain(open.session, url, wish.preferredChain, observer)
       observer.progress('certificate issued')
       const kept = async () => {
-        await Promise.all([end(orders, record, left), ledger.ended('issued')])
+        await Promise.all([end(orders, record, left ?? record.challenges), ledger.ended('issued')])
+        await dropOthers(orders, directory)
       }
       return { certificates, key: await newKey, kept }
     } catch (error) {
-      if (isOver(toCertError(error))) await Promise.all([end(orders, record, left), ledger.ended('failed')])
+      if (isOver(toCertError(error))) await Promise.all([end(orders, record, left ?? record.challenges), ledger.ended('failed')])
+      else if (left !== undefined) await orders.keep({ ...record, challenges: left })
       throw error
     }
   } finally {
@@ -121,6 +125,11 @@ const isOver = ({ code, passing }: CertError): boolean =>
 const end = async (orders: OrdersInProgress, record: OrderInProgress, left: readonly Challenge[]): Promise<void> => {
   if (left.length === 0) await orders.remove(record.directory)
   else await orders.keep({ ...record, url: undefined, challenges: left })
+}
+
+/** What other CAs were asked for is there now: gone on with, it would take the place of what was issued. */
+const dropOthers = async (orders: OrdersInProgress, directory: string): Promise<void> => {
+  for (const other of await orders.list()) if (other.directory !== directory) await end(orders, other, other.challenges)
 }
 
 const keyFor = async (wish: OrderWish, orders: OrdersInProgress, directory: string): Promise<KeyObject> => {
@@ -206,10 +215,10 @@ const newOrder = async ({ access, wish, open, ledger }: Placing, profile: string
   try {
     return await order(replaces)
   } catch (error) {
-    const { code, vendor, retryAfter } = toCertError(error)
-    // The CA placed none; without an answer, nobody knows.
-    const isRefused = code === 'CA_REFUSED' || vendor !== undefined
-    if (isRefused) await ledger.refused(vendor?.code === 'rateLimited' ? (retryAfter ?? unsaidRest) : retryAfter)
+    const { vendor, retryAfter } = toCertError(error)
+    // The CA placed none; without an answer that makes sense, nobody knows.
+    if (vendor !== undefined)
+      await ledger.refused(vendor?.code === 'rateLimited' ? (retryAfter ?? unsaidRest) : retryAfter)
     throw error
   }
 }
