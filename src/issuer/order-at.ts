@@ -71,19 +71,20 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
   try {
     const opening = sessions.open(access, wish.names.length, (what) => observer.progress(what))
     opening.catch(() => undefined)
-    const key = begun === undefined ? keyFor(wish, orders, directory) : Promise.resolve(keptKey as KeyObject)
-    key.catch(() => undefined)
+    const early = begun === undefined ? newKey(wish) : undefined
+    early?.catch(() => undefined)
     const open = await opening
     const seen = begun === undefined ? undefined : await lookAgain(begun, open)
     if (seen !== undefined) observer.progress('goes on with the order of an earlier run')
-    // The key of an order that has gone may have been in a request: another one is made.
-    const newKey = begun !== undefined && seen === undefined ? keyFor(wish, orders, directory) : key
-    newKey.catch(() => undefined)
     // Looked into above only where a new one was sure to be placed.
     if (begun?.url !== undefined && seen === undefined) await requireBudget(ledger, access.ca, wish.names, now())
     const placing = { access, wish, context, open, orders, ledger }
     const { order, record } =
       seen === undefined ? await place(placing) : { order: seen, record: begun as OrderInProgress }
+    // Without an order none lies around; and that of an order that has gone may have been in a request.
+    const key =
+      seen === undefined ? keep(early ?? newKey(wish), orders, directory) : Promise.resolve(keptKey as KeyObject)
+    key.catch(() => undefined)
     let left: readonly Challenge[] | undefined
     const journal = {
       presenting: (challenges: readonly Challenge[]) => orders.keep({ ...record, challenges }),
@@ -92,7 +93,7 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
       },
     }
     try {
-      const options = { ...wish, session: open.session, solver, key: newKey, journal, signal, observer }
+      const options = { ...wish, session: open.session, solver, key, journal, signal, observer }
       const url = await fulfil(order, options)
       const certificates = await chosenChain(open.session, url, wish.preferredChain, observer)
       observer.progress('certificate issued')
@@ -100,9 +101,10 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
         await Promise.all([end(orders, record, left ?? record.challenges), ledger.ended('issued')])
         await dropOthers(orders, directory)
       }
-      return { certificates, key: await newKey, kept }
+      return { certificates, key: await key, kept }
     } catch (error) {
-      if (isOver(toCertError(error))) await Promise.all([end(orders, record, left ?? record.challenges), ledger.ended('failed')])
+      if (isOver(toCertError(error)))
+        await Promise.all([end(orders, record, left ?? record.challenges), ledger.ended('failed')])
       else if (left !== undefined) await orders.keep({ ...record, challenges: left })
       throw error
     }
@@ -132,8 +134,10 @@ const dropOthers = async (orders: OrdersInProgress, directory: string): Promise<
   for (const other of await orders.list()) if (other.directory !== directory) await end(orders, other, other.challenges)
 }
 
-const keyFor = async (wish: OrderWish, orders: OrdersInProgress, directory: string): Promise<KeyObject> => {
-  const key = wish.key ?? (await generateKey(wish.keyType))
+const newKey = async ({ key, keyType }: OrderWish): Promise<KeyObject> => key ?? (await generateKey(keyType))
+
+const keep = async (made: Promise<KeyObject>, orders: OrdersInProgress, directory: string): Promise<KeyObject> => {
+  const key = await made
   await orders.keepKey(directory, key)
   return key
 }
