@@ -16,6 +16,27 @@ t.test('orders', async (t) => {
     t.same(readdirSync(web), [])
   })
 
+  t.test('some names were proven before', async (t) => {
+    const { ca, run, web } = await setUp(t)
+    ca.manners.reusesPercent = 50
+    t.equal((await run()).code, 0)
+    t.equal(ca.count('challenge'), 2)
+    const more = ['--force-renewal', '-d', 'c.example.com']
+    succeeded(t, await run(more))
+    t.equal(ca.count('challenge'), 4, 'one of the two, and the new one')
+    t.same(readdirSync(web), [])
+  })
+
+  t.test('the CA is slow to look at the answers', async (t) => {
+    const { ca, run, web } = await setUp(t)
+    ca.manners.validationLooks = 3
+    succeeded(t, await run())
+    t.equal(ca.count('challenge'), 2, 'each was answered once')
+    t.ok(ca.count('order') >= 3)
+    t.equal(ca.count('finalize'), 1)
+    t.same(readdirSync(web), [])
+  })
+
   t.test('processing after it was finalized, then valid', async (t) => {
     const { ca, run } = await setUp(t)
     ca.manners.processingLooks = 3

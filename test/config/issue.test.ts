@@ -73,11 +73,7 @@ t.test('names that are typed find their entry', async (t) => {
   t.equal(await plan(world, more, by), first, 'or of the first, under which it is filed: options as well as targets')
   t.same(targetsOf(await dryRun(world, [...more, '--json'], by)), [`directory ${world.path('other')}`])
   const named = ['--name', 'site', '-d', 'a.example.com']
-  t.equal(
-    await plan(world, named, by),
-    `${both}: a.example.com; ec384, proven by dns-01 with exec`,
-    'or of the name',
-  )
+  t.equal(await plan(world, named, by), `${both}: a.example.com; ec384, proven by dns-01 with exec`, 'or of the name')
   t.match(await plan(world, ['-d', 'stranger.example'], by), /has no entry for stranger\.example\n/)
   const free = await plan(world, ['-d', 'stranger.example', '--directory', '/nonexistent/flag'], by)
   t.equal(free, `${letsencrypt}: stranger.example; ec256, proven by http-01 with standalone`, 'the account is known')
