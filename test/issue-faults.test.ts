@@ -95,7 +95,6 @@ t.test('what changes something is sent exactly once', async (t) => {
 t.test('the next run goes on with the order', async (t) => {
   const unavailable: CaReply = { status: 503, headers: { 'retry-after': '3600' } }
   const faults: readonly [Kind, CaFault][] = [
-    ['challenge', 'kill'],
     ['challenge', 'kill-after'],
     ['finalize', problem(429, 'rateLimited', 'slowly')],
     ['certificate', unavailable],

@@ -78,7 +78,9 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
     if (seen !== undefined) observer.progress('goes on with the order of an earlier run')
     // Looked into above only where a new one was sure to be placed.
     if (begun?.url !== undefined && seen === undefined) await requireBudget(ledger, access.ca, wish.names, now())
-    const placing = { access, wish, context, open, orders, ledger }
+    // Once more they could not be taken away.
+    const stuck = before?.challenges ?? []
+    const placing = { access, wish, context, open, orders, ledger, stuck }
     const { order, record } =
       seen === undefined ? await place(placing) : { order: seen, record: begun as OrderInProgress }
     // Without an order none lies around; and that of an order that has gone may have been in a request.
@@ -87,9 +89,10 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
     key.catch(() => undefined)
     let left: readonly Challenge[] | undefined
     const journal = {
-      presenting: (challenges: readonly Challenge[]) => orders.keep({ ...record, challenges }),
+      presenting: (challenges: readonly Challenge[]) =>
+        orders.keep({ ...record, challenges: joined(stuck, challenges) }),
       left: (challenges: readonly Challenge[]) => {
-        left = challenges
+        left = joined(stuck, challenges)
       },
     }
     try {
@@ -103,6 +106,8 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
       }
       return { certificates, key: await key, kept }
     } catch (error) {
+      // Written behind the back of what follows, it would stay.
+      await Promise.allSettled([key])
       if (isOver(toCertError(error)))
         await Promise.all([end(orders, record, left ?? record.challenges), ledger.ended('failed')])
       else if (left !== undefined) await orders.keep({ ...record, challenges: left })
@@ -122,6 +127,11 @@ const isSameOrder = (before: OrderInProgress, { names, keyType, profile }: Order
 /** Interrupted, or nobody answers: the order itself may well come to something. */
 const isOver = ({ code, passing }: CertError): boolean =>
   code !== 'INTERRUPTED' && !(code === 'CA_UNAVAILABLE' && passing)
+
+const joined = (some: readonly Challenge[], others: readonly Challenge[]): readonly Challenge[] => [
+  ...some.filter((one) => !others.some(({ token }) => token === one.token)),
+  ...others,
+]
 
 /** What could not be taken away is left to the next run. */
 const end = async (orders: OrdersInProgress, record: OrderInProgress, left: readonly Challenge[]): Promise<void> => {
@@ -161,6 +171,8 @@ interface Placing {
   readonly open: OpenSession
   readonly orders: OrdersInProgress
   readonly ledger: OrderLedger
+  /** What earlier runs put in place, and nobody could take away. */
+  readonly stuck: readonly Challenge[]
 }
 
 const place = async ({
@@ -170,12 +182,13 @@ const place = async ({
   open,
   orders,
   ledger,
+  stuck,
 }: Placing): Promise<{ readonly order: Order; readonly record: OrderInProgress }> => {
   const { observer, now } = context
   const profile = await offeredProfile(wish.profile, open.session, access, context)
   const { names, keyType, solver } = wish
   await ledger.placing()
-  const order = await newOrder({ access, wish, context, open, orders, ledger }, profile)
+  const order = await newOrder({ access, wish, open, ledger }, profile)
   const many = names.length === 1 ? 'name' : 'names'
   observer.progress(`order placed for ${names.length} ${many}`)
   const record: OrderInProgress = {
@@ -188,7 +201,7 @@ const place = async ({
     profile: wish.profile,
     placedAt: now().toISOString(),
     solver: { ...solver },
-    challenges: [],
+    challenges: stuck,
   }
   await orders.keep(record)
   return { order, record }
@@ -197,7 +210,10 @@ const place = async ({
 /** The CAs that forget what they issued, or have seen it replaced, take the order without that word. */
 const refusesReplacing = new Set(['alreadyReplaced', 'malformed', 'unauthorized', 'HTTP 404', 'HTTP 409'])
 
-const newOrder = async ({ access, wish, open, ledger }: Placing, profile: string | undefined): Promise<Order> => {
+const newOrder = async (
+  { access, wish, open, ledger }: Pick<Placing, 'access' | 'wish' | 'open' | 'ledger'>,
+  profile: string | undefined,
+): Promise<Order> => {
   const { session, register } = open
   const identifiers = wish.names.map(toIdentifier)
   const isItsOwn = wish.replaces?.directory === access.ca.directory
@@ -222,7 +238,7 @@ const newOrder = async ({ access, wish, open, ledger }: Placing, profile: string
     const { vendor, retryAfter } = toCertError(error)
     // The CA placed none; without an answer that makes sense, nobody knows.
     if (vendor !== undefined)
-      await ledger.refused(vendor?.code === 'rateLimited' ? (retryAfter ?? unsaidRest) : retryAfter)
+      await ledger.refused(vendor.code === 'rateLimited' ? (retryAfter ?? unsaidRest) : retryAfter)
     throw error
   }
 }

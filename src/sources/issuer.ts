@@ -61,7 +61,7 @@ export class Issuer {
         return { certificates, privateKey: new Secret(privateKey), directory, ca: name, kept }
       } catch (thrown) {
         const error = toCertError(thrown)
-        failures.push(cas.length === 1 ? error : naming(access.ca.name, error))
+        failures.push(cas.length > 1 && mayDoElsewhere(error) ? naming(access.ca.name, error) : error)
         if (!mayDoElsewhere(error)) break
         if (next !== undefined) observer.warning(`${failures.at(-1)?.message}: ${next.ca.name} is asked instead`)
       }
@@ -118,9 +118,7 @@ const together = (failures: readonly CertError[]): CertError => {
   if (first === undefined) return new CertError('INTERNAL', 'no CA was asked')
   if (failures.length === 1) return first
   // Tried again as soon as one of them may do it.
-  const [passing] = failures
-    .filter((one) => one.passing)
-    .sort((a, b) => (a.retryAfter ?? 0) - (b.retryAfter ?? 0))
+  const [passing] = failures.filter((one) => one.passing).sort((a, b) => (a.retryAfter ?? 0) - (b.retryAfter ?? 0))
   const last = failures.at(-1) ?? first
   const { code, vendor } = mayDoElsewhere(last) ? first : last
   return new CertError(code, failures.map(({ message }) => message).join('; then '), {
