@@ -1,5 +1,3 @@
-import type { KeyObject } from 'node:crypto'
-import { signingRequest } from '../certificate/signing-request.js'
 import { CertError } from '../errors.js'
 import type { Solver } from '../solvers/solver.js'
 import type { AcmeSession } from './acme-session.js'
@@ -21,8 +19,8 @@ export interface FulfilOptions {
   /** As `orderNames` gives them. */
   readonly names: readonly string[]
   readonly solver: Solver
-  /** Kept on disk by the time that it is there. */
-  readonly key: Promise<KeyObject>
+  /** The signing request, DER; its key is on disk by the time that it is there. */
+  readonly request: Promise<Buffer>
   /** How long the CA may take to decide, in ms, each time that it has to. */
   readonly patience: number
   readonly journal: Journal
@@ -36,10 +34,7 @@ export interface FulfilOptions {
  * @throws CertError CA_REFUSED, CA_UNAVAILABLE, CHALLENGE_FAILED, SOLVER_FAILED, PROGRAM_FAILED, INTERRUPTED
  */
 export const fulfil = async (order: Order, options: FulfilOptions): Promise<string> => {
-  const { session, names, key, observer } = options
-  // Made while the names are proven.
-  const request = key.then((made) => signingRequest(made, names))
-  request.catch(() => undefined)
+  const { session, request, observer } = options
   const { proven, cleanedUp } = await prove(order, options)
   try {
     observer.progress(order === proven ? 'names were proven before' : 'names proven')

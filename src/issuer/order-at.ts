@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto'
+import { signingRequest } from '../certificate/signing-request.js'
 import { CertError, toCertError } from '../errors.js'
 import type { SharedSolvers } from '../solvers/shared-solvers.js'
 import type { Challenge } from '../solvers/solver.js'
@@ -71,22 +72,25 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
   try {
     const opening = sessions.open(access, wish.names.length, (what) => observer.progress(what))
     opening.catch(() => undefined)
-    const early = begun === undefined ? newKey(wish) : undefined
-    early?.catch(() => undefined)
+    const key = begun === undefined ? newKey(wish) : Promise.resolve(keptKey as KeyObject)
+    // Made while the CA's first answers are on their way.
+    const requestFor = (made: Promise<KeyObject>) => made.then((one) => signingRequest(one, wish.names))
+    const early = requestFor(key)
+    early.catch(() => undefined)
     const open = await opening
     const seen = begun === undefined ? undefined : await lookAgain(begun, open)
     if (seen !== undefined) observer.progress('goes on with the order of an earlier run')
     // Looked into above only where a new one was sure to be placed.
     if (begun?.url !== undefined && seen === undefined) await requireBudget(ledger, access.ca, wish.names, now())
+    // The key of an order that has gone may have been in a request: another one is made.
+    const used = begun !== undefined && seen === undefined ? newKey(wish) : key
+    const request = used === key ? early : requestFor(used)
+    request.catch(() => undefined)
     // Once more they could not be taken away.
     const stuck = before?.challenges ?? []
-    const placing = { access, wish, context, open, orders, ledger, stuck }
+    const placing = { access, wish, context, open, orders, ledger, stuck, key: used }
     const { order, record } =
       seen === undefined ? await place(placing) : { order: seen, record: begun as OrderInProgress }
-    // Without an order none lies around; and that of an order that has gone may have been in a request.
-    const key =
-      seen === undefined ? keep(early ?? newKey(wish), orders, directory) : Promise.resolve(keptKey as KeyObject)
-    key.catch(() => undefined)
     let left: readonly Challenge[] | undefined
     const journal = {
       presenting: (challenges: readonly Challenge[]) =>
@@ -96,7 +100,7 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
       },
     }
     try {
-      const options = { ...wish, session: open.session, solver, key, journal, signal, observer }
+      const options = { ...wish, session: open.session, solver, request, journal, signal, observer }
       const url = await fulfil(order, options)
       const certificates = await chosenChain(open.session, url, wish.preferredChain, observer)
       observer.progress('certificate issued')
@@ -104,10 +108,8 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
         await Promise.all([end(orders, record, left ?? record.challenges), ledger.ended('issued')])
         await dropOthers(orders, directory)
       }
-      return { certificates, key: await key, kept }
+      return { certificates, key: await used, kept }
     } catch (error) {
-      // Written behind the back of what follows, it would stay.
-      await Promise.allSettled([key])
       if (isOver(toCertError(error)))
         await Promise.all([end(orders, record, left ?? record.challenges), ledger.ended('failed')])
       else if (left !== undefined) await orders.keep({ ...record, challenges: left })
@@ -146,12 +148,6 @@ const dropOthers = async (orders: OrdersInProgress, directory: string): Promise<
 
 const newKey = async ({ key, keyType }: OrderWish): Promise<KeyObject> => key ?? (await generateKey(keyType))
 
-const keep = async (made: Promise<KeyObject>, orders: OrdersInProgress, directory: string): Promise<KeyObject> => {
-  const key = await made
-  await orders.keepKey(directory, key)
-  return key
-}
-
 /** The order as the CA knows it now; undefined where nothing can come of it any more. */
 const lookAgain = async (begun: OrderInProgress, { session, account }: OpenSession): Promise<Order | undefined> => {
   if (begun.url === undefined || begun.account !== account) return undefined
@@ -173,6 +169,7 @@ interface Placing {
   readonly ledger: OrderLedger
   /** What earlier runs put in place, and nobody could take away. */
   readonly stuck: readonly Challenge[]
+  readonly key: Promise<KeyObject>
 }
 
 const place = async ({
@@ -183,6 +180,7 @@ const place = async ({
   orders,
   ledger,
   stuck,
+  key,
 }: Placing): Promise<{ readonly order: Order; readonly record: OrderInProgress }> => {
   const { observer, now } = context
   const profile = await offeredProfile(wish.profile, open.session, access, context)
@@ -203,7 +201,8 @@ const place = async ({
     solver: { ...solver },
     challenges: stuck,
   }
-  await orders.keep(record)
+  // The key not before there is an order, or it would lie around; both before anything else is asked.
+  await Promise.all([orders.keep(record), key.then((made) => orders.keepKey(record.directory, made))])
   return { order, record }
 }
 
