@@ -11,6 +11,9 @@ interface Pair extends Trial {
   readonly second: StubCa
 }
 
+/** Most of it is tried in this process. */
+const here = { here: true }
+
 /** Two CAs, of which the first is asked first. */
 const setUpTwo = async (t: Test): Promise<Pair> => {
   const [trial, second] = await Promise.all([setUp(t), startStubCa(t)])
@@ -107,7 +110,7 @@ t.test('the second one issues, behind', async (t) => {
     Object.entries(cases).map(async ([what, { prepare, more = [], says }]) => {
       const trial = await setUpTwo(t)
       prepare(trial.ca)
-      const result = await trial.run(more)
+      const result = await trial.run(more, { here: what !== 'one whose limit is reached' })
       t.test(what, async (t) => {
         succeeded(t, result)
         t.equal(result.json.order?.ca, nameOf(trial.second))
@@ -140,7 +143,7 @@ t.test('what would fail anywhere ends it', async (t) => {
   wrong.ca.manners.unprovable = { 'b.example.com': problem(403, 'unauthorized', 'something else was there') }
   const solver = ['--solver', 'exec', '--challenge', 'http-01', '--exec-auth', 'false']
   const unable = await setUpTwo(t)
-  const [challenge, failing] = await Promise.all([wrong.run(), unable.run(solver)])
+  const [challenge, failing] = await Promise.all([wrong.run([], here), unable.run(solver, here)])
   t.match(challenge, { code: 1, json: { error: { code: 'CHALLENGE_FAILED', vendor: { code: 'unauthorized' } } } })
   t.match(failing, { code: 1, json: { error: { code: 'PROGRAM_FAILED' } } })
   for (const { second, ca } of [wrong, unable]) {
@@ -154,7 +157,7 @@ t.test('none of them issues: one error that names them all', async (t) => {
   ca.manners.processingLooks = Number.POSITIVE_INFINITY
   ca.manners.retryAfter = { finalize: 86_400, order: 86_400 }
   second.fail('newOrder', problem(403, 'rejectedIdentifier', 'not for you'))
-  const { code, json } = await run()
+  const { code, json } = await run([], here)
   t.equal(code, 1)
   t.equal(json.error?.code, 'CA_UNAVAILABLE')
   t.match(json.error?.message, new RegExp(`^${nameOf(ca)}: .*; then .*${nameOf(second)}.*not for you`))
@@ -188,7 +191,7 @@ t.test('each with its binding', async (t) => {
   writeFileSync(file, `account:\n  eab:\n${eab(ca, 'kid-1', 'first')}${eab(second, 'kid-2', 'second')}`, {
     mode: 0o644,
   })
-  const result = await run(['--config', file])
+  const result = await run(['--config', file], here)
   succeeded(t, result)
   t.equal(result.json.order?.ca, nameOf(second))
   const bound = (one: StubCa) => one.accounts.map(({ external }) => external)
@@ -199,7 +202,7 @@ t.test('one that asked to be left alone is left alone', async (t) => {
   const trial = await setUpTwo(t)
   const { ca, second, run, place } = trial
   ca.fail('newOrder', isOver)
-  t.match(await run(), { code: 0, json: { order: { ca: nameOf(second) } } })
+  t.match(await run([], here), { code: 0, json: { order: { ca: nameOf(second) } } })
   const ledger = findBelow(
     place.state,
     `orders/${encodeURIComponent(`${nameOf(ca)}/dir`)}/a.example.com%2Cb.example.com.json`,
@@ -214,7 +217,7 @@ t.test('one that asked to be left alone is left alone', async (t) => {
   t.equal(ca.count('newOrder'), 1, 'that was the first time')
 
   writeFileSync(ledger, JSON.stringify({ orders: [], restUntil: new Date(Date.now() - 1000).toISOString() }))
-  t.match(await run(['--force-renewal']), { code: 0, json: { order: { ca: nameOf(ca) }, warnings: [] } })
+  t.match(await run(['--force-renewal'], here), { code: 0, json: { order: { ca: nameOf(ca) }, warnings: [] } })
 })
 
 t.test('an order that is not at its end', async (t) => {
@@ -236,7 +239,7 @@ t.test('an order that is not at its end', async (t) => {
 
   await t.test('is dropped with a failed challenge', async (t) => {
     ca.manners.unprovable = { 'b.example.com': problem(403, 'unauthorized', 'something else was there') }
-    t.match(await run(['--force-renewal']), { code: 1, json: { error: { code: 'CHALLENGE_FAILED' } } })
+    t.match(await run(['--force-renewal'], here), { code: 1, json: { error: { code: 'CHALLENGE_FAILED' } } })
     t.same(begun(trial), [])
   })
 })

@@ -103,9 +103,9 @@ t.test('the next run goes on with the order', async (t) => {
     faults.map(async ([kind, fault]) => {
       const { ca, run, place } = await setUp(t)
       ca.fail(kind, fault)
-      const failed = await run()
+      const failed = await run([], { here: true })
       const [finalized, wasKept] = [ca.count('finalize'), isKept(place)]
-      const next = await run()
+      const next = await run([], { here: true })
       t.test(`${kind}, ${typeof fault === 'string' ? fault : fault.status}`, async (t) => {
         t.match(failed, { code: 1, json: { error: { code: 'CA_UNAVAILABLE' } } })
         t.ok(wasKept)

@@ -15,15 +15,18 @@ const profileOf = ({ place }: Trial): string | undefined => {
   return current.profile
 }
 
+/** Most of it is tried in this process. */
+const runHere = ({ run }: Trial, more: readonly string[] = []) => run(more, { here: true })
+
 t.test('profiles', async (t) => {
   const trial = await setUp(t)
-  const { ca, run } = trial
+  const { ca } = trial
   const day = { hours: 144, used: 0.1 }
   ca.manners.profiles = {
     tlsserver: { description: 'for web servers' },
     shortlived: { description: 'for six days', lifetime: day },
   }
-  const unknown = await run(['--profile', 'longlived'])
+  const unknown = await runHere(trial, ['--profile', 'longlived'])
   t.equal(unknown.code, 1)
   t.match(unknown.json.error, {
     code: 'CA_REFUSED',
@@ -34,15 +37,19 @@ t.test('profiles', async (t) => {
   t.equal(ca.count('newOrder'), 0)
   t.ok(trial.isClean())
 
-  succeeded(t, await run(['--profile', 'shortlived']))
+  succeeded(t, await trial.run(['--profile', 'shortlived']))
   t.equal(ca.orders.at(-1)?.profile, 'shortlived')
   t.equal(profileOf(trial), 'shortlived', 'it is known what it is')
   const { validFrom, validTo } = new X509Certificate(latest(trial))
   t.equal(Date.parse(validTo) - Date.parse(validFrom), 144 * 3_600_000)
-  t.match(await run(['--profile', 'shortlived']), { code: 0, json: { order: { placed: false } } })
+  t.match(await runHere(trial, ['--profile', 'shortlived']), { code: 0, json: { order: { placed: false } } })
 
-  t.match(await run(['--profile', 'tlsserver']), { code: 0, json: { order: { placed: true } } }, 'another one')
-  t.match(await run(), { code: 0, json: { order: { placed: true } } }, 'and none at all')
+  t.match(
+    await runHere(trial, ['--profile', 'tlsserver']),
+    { code: 0, json: { order: { placed: true } } },
+    'another one',
+  )
+  t.match(await runHere(trial), { code: 0, json: { order: { placed: true } } }, 'and none at all')
   t.same(
     ca.orders.map(({ profile }) => profile),
     ['shortlived', 'tlsserver', undefined],
@@ -52,15 +59,15 @@ t.test('profiles', async (t) => {
 
 t.test('a CA without profiles', async (t) => {
   const [trial, second] = await Promise.all([setUp(t), startStubCa(t)])
-  const { ca, run } = trial
+  const { ca } = trial
   const name = new URL(second.directoryUrl).host
-  const first = await run(['--profile', 'shortlived'])
+  const first = await runHere(trial, ['--profile', 'shortlived'])
   t.equal(first.code, 1)
   t.match(first.json.error, { code: 'CA_REFUSED', hint: 'it has no profiles: leave --profile out' })
   t.same([ca.count('newOrder'), second.connections], [0, 0])
 
   ca.manners.profiles = { tlsserver: {} }
-  const both = await run(['--profile', 'shortlived', '--ca', second.directoryUrl])
+  const both = await runHere(trial, ['--profile', 'shortlived', '--ca', second.directoryUrl])
   succeeded(t, both, 'does without where it is asked instead')
   t.match(both.json, {
     order: { ca: name },
@@ -70,16 +77,16 @@ t.test('a CA without profiles', async (t) => {
     ],
   })
   t.same([second.orders.length, second.orders[0]?.profile, ca.count('newOrder')], [1, undefined, 0])
-  const again = await run(['--profile', 'shortlived', '--ca', second.directoryUrl])
+  const again = await runHere(trial, ['--profile', 'shortlived', '--ca', second.directoryUrl])
   t.match(again.json.order, { placed: false }, 'nor is it ordered again each time for want of one')
 })
 
 t.test('the chain', async (t) => {
   const trial = await setUp(t)
-  const { ca, run } = trial
+  const { ca } = trial
   ca.manners.alternateRoots = ['Old Root', 'Older Root']
   const rootOf = async (...more: readonly string[]) => {
-    const result = await run(['--force-renewal', ...more])
+    const result = await runHere(trial, ['--force-renewal', ...more])
     succeeded(t, result)
     const [leaf, above, ...rest] = certificatesIn(latest(trial))
     t.ok(leaf && above && leaf.checkIssued(above) && rest.length === 0)
@@ -97,9 +104,8 @@ t.test('the chain', async (t) => {
 
 t.test('the key', async (t) => {
   const trial = await setUp(t)
-  const { run } = trial
   const keyAfter = async (...more: readonly string[]): Promise<string | undefined> => {
-    succeeded(t, await run(['--force-renewal', ...more]))
+    succeeded(t, await runHere(trial, ['--force-renewal', ...more]))
     return certificatesIn(latest(trial))[0]?.publicKey.export({ type: 'spki', format: 'pem' }).toString()
   }
   const first = await keyAfter()

@@ -231,12 +231,13 @@ t.test('what could not be taken away is not forgotten, whatever is ordered meanw
   const trial = await setUp(t)
   const { ca, place } = trial
   const file = (name: string) => join(place.folder, name)
-  writeFileSync(file('clean.sh'), '[ -e broken ] && exit 1\necho "$CERTBOT_TOKEN" >> cleaned\n')
+  writeFileSync(file('clean.sh'), `cd "${place.folder}"\n[ -e broken ] && exit 1\necho "$CERTBOT_TOKEN" >> cleaned\n`)
   writeFileSync(file('broken'), '')
   ca.manners.unprovable = { 'b.example.com': problem(403, 'unauthorized', 'not there') }
   const exec = ['--solver', 'exec', '--challenge', 'http-01', '--exec-auth', 'true']
   const words = [...exec, '--exec-cleanup', `sh '${file('clean.sh')}'`]
-  for (const run of [1, 2]) t.equal((await trial.run(words)).json.error?.code, 'CHALLENGE_FAILED', `run ${run}`)
+  for (const run of [1, 2])
+    t.equal((await trial.run(words, { here: true })).json.error?.code, 'CHALLENGE_FAILED', `run ${run}`)
   rmSync(file('broken'))
   ca.manners.unprovable = {}
   succeeded(t, await trial.run(words))

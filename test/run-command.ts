@@ -14,6 +14,8 @@ export const commandLine = (words: readonly string[], nodeOptions: readonly stri
 ]
 
 export interface RunOptions {
+  /** In this process, where none has to be started: see call-command.ts. */
+  readonly here?: boolean
   /** The whole environment of the command, beside PATH. */
   readonly environment?: Readonly<Record<string, string>>
   readonly input?: string | Buffer
@@ -32,8 +34,9 @@ export interface RunResult {
 }
 
 /** Runs `acme-oss` as a user would, and waits until it ends. */
-export const runCommand = (words: readonly string[], options: RunOptions = {}): Promise<RunResult> =>
-  new Promise((resolve, reject) => {
+export const runCommand = (words: readonly string[], options: RunOptions = {}): Promise<RunResult> => {
+  if (options.here) return import('./call-command.js').then(({ callCommand }) => callCommand(words, options))
+  return new Promise((resolve, reject) => {
     const child = spawn(...commandLine(words, options.nodeOptions), {
       cwd: options.folder,
       env: { PATH: process.env['PATH'], HOME: '/nonexistent', ...options.environment },
@@ -52,3 +55,4 @@ export const runCommand = (words: readonly string[], options: RunOptions = {}): 
     child.stdin.end(options.input ?? '')
     options.onStart?.(child)
   })
+}

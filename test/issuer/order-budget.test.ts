@@ -76,6 +76,9 @@ t.test('what is left of it', async (t) => {
   }
 })
 
+/** Most of it is tried in this process. */
+const here = { here: true }
+
 const ledgerOf = ({ place }: Trial, ca: StubCa): string =>
   join(
     place.state,
@@ -104,7 +107,7 @@ t.test('a loop of failures ends', async (t) => {
   const { ca, run } = trial
   const until = seed(trial, 11)
   ca.manners.unprovable = { 'a.example.com': problem(403, 'unauthorized', 'not there') }
-  t.match(await run(), { code: 1, json: { error: { code: 'CHALLENGE_FAILED' } } }, 'one more may be tried')
+  t.match(await run([], here), { code: 1, json: { error: { code: 'CHALLENGE_FAILED' } } }, 'one more may be tried')
   t.equal(read(trial).orders.length, 12)
   t.equal(read(trial).orders.at(-1)?.outcome, 'failed')
   ca.manners.unprovable = {}
@@ -123,11 +126,25 @@ t.test('a loop of failures ends', async (t) => {
   t.ok(trial.isClean())
 
   const [other, elsewhere] = await Promise.all([
-    run(['-d', 'c.example.com', '--name', 'other']),
-    trial.place.run([
-      ...['-d', 'b.example.com', '-d', 'a.example.com', '--name', 'b', '--agree-tos', '--json', '--webroot', trial.web],
-      ...['--ca', ca.directoryUrl, '--ca', second.directoryUrl, '--directory', join(trial.place.folder, 'b')],
-    ]),
+    run(['-d', 'c.example.com', '--name', 'other'], here),
+    trial.place.run(
+      [
+        ...[
+          '-d',
+          'b.example.com',
+          '-d',
+          'a.example.com',
+          '--name',
+          'b',
+          '--agree-tos',
+          '--json',
+          '--webroot',
+          trial.web,
+        ],
+        ...['--ca', ca.directoryUrl, '--ca', second.directoryUrl, '--directory', join(trial.place.folder, 'b')],
+      ],
+      here,
+    ),
   ])
   succeeded(t, other, 'other names are free')
   succeeded(t, elsewhere, 'and so is another CA')
@@ -156,7 +173,7 @@ t.test('whoever is killed while asking has asked', async (t) => {
   t.equal(killed.signal, 'SIGKILL')
   t.equal(read(trial).orders.length, 12)
   t.equal(read(trial).orders.at(-1)?.outcome, undefined)
-  t.match(await run(), { code: 1, json: { error: { code: 'ORDER_BUDGET_SPENT' } } })
+  t.match(await run([], here), { code: 1, json: { error: { code: 'ORDER_BUDGET_SPENT' } } })
   t.equal(ca.count('newOrder'), 1)
 })
 
@@ -164,10 +181,10 @@ t.test('an order that came to nothing meanwhile does not lead around it', async 
   const trial = await setUp(t)
   const { ca, run } = trial
   ca.manners.processingLooks = Number.POSITIVE_INFINITY
-  t.match(await run(['--ca-timeout', '1']), { code: 1, json: { error: { code: 'CA_UNAVAILABLE' } } })
+  t.match(await run(['--ca-timeout', '1'], here), { code: 1, json: { error: { code: 'CA_UNAVAILABLE' } } })
   ca.endOrder(0)
   seed(trial, 12)
-  t.match(await run(), { code: 1, json: { error: { code: 'ORDER_BUDGET_SPENT' } } })
+  t.match(await run([], here), { code: 1, json: { error: { code: 'ORDER_BUDGET_SPENT' } } })
   t.equal(ca.count('newOrder'), 1)
 })
 
@@ -175,13 +192,13 @@ t.test('what was issued counts as issued, and what was refused not at all', asyn
   const trial = await setUp(t)
   const { ca, run } = trial
   ca.fail('newOrder', problem(403, 'rejectedIdentifier', 'not for you'))
-  t.match(await run(), { code: 1, json: { error: { code: 'CA_REFUSED' } } })
+  t.match(await run([], here), { code: 1, json: { error: { code: 'CA_REFUSED' } } })
   t.same(read(trial), { orders: [] })
-  succeeded(t, await run())
+  succeeded(t, await run([], here))
   t.match(read(trial).orders, [{ outcome: 'issued' }])
   // Whoever has a hand in it wants to begin anew.
   writeFileSync(ledgerOf(trial, ca), '{"orders":')
-  succeeded(t, await run(['--force-renewal']))
+  succeeded(t, await run(['--force-renewal'], here))
   t.ok(existsSync(ledgerOf(trial, ca)))
   t.match(read(trial).orders, [{ outcome: 'issued' }])
 })
