@@ -222,7 +222,7 @@ export const testOutput = (t: Test): void => {
   if (secret !== '') t.equal(leaksIn([`PREFIX${secret.slice(-30)}`]).length, 1, 'a secret would have been found')
 }
 
-export type PebbleOptions = Parameters<typeof startPebble>[0]
+type PebbleOptions = Parameters<typeof startPebble>[0]
 
 /** A real CA, and a place to work with it. */
 export const startWithPebble = async (t: Test, options: PebbleOptions = {}): Promise<[Pebble, Workplace]> => {

@@ -1,8 +1,22 @@
 // Issuing from a CA that does not answer as it should, or not at all.
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
-import { testOutput } from './issue-command.js'
+import { findBelow, testOutput, type Workplace } from './issue-command.js'
 import { type CaFault, type CaReply, type Kind, problem } from './stub-ca.js'
 import { html, setUp, succeeded, told } from './stub-trial.js'
+
+/** Is there an order that the next run is to go on with, and its key? */
+const isKept = ({ state }: Workplace): boolean =>
+  readdirSync(state, { recursive: true, encoding: 'utf8' }).filter((name) => /^certificates.*\/orders\/./.test(name))
+    .length === 2
+
+/** How many the ledger has; undefined without one. */
+const countedOrders = ({ state }: Workplace): number | undefined => {
+  const folder = join(state, 'orders')
+  if (!existsSync(folder)) return undefined
+  return (JSON.parse(readFileSync(findBelow(folder, '.json'), 'utf8')) as { readonly orders: object[] }).orders.length
+}
 
 t.test('a finalization whose answer is lost', async (t) => {
   for (const protocol of ['http', 'h2'] as const) {
@@ -51,7 +65,7 @@ t.test('what changes something is sent exactly once', async (t) => {
         kinds.map(async (kind) => {
           // Of a finalization whose answer alone is lost, the order tells what became of it: see below.
           if (kind === 'finalize' && fault === 'kill-after') return
-          const { ca, run, isClean } = await setUp(t, protocol)
+          const { ca, run, isClean, place } = await setUp(t, protocol)
           ca.fail(kind, fault, 20)
           // One name, or else there are two challenges.
           const words = ['--name', 'a', ...(fault === 'hang' ? ['--timeout', '4'] : [])]
@@ -68,11 +82,44 @@ t.test('what changes something is sent exactly once', async (t) => {
             t.equal(new Set(sent.map(({ path }) => path)).size, sent.length, 'no request was sent twice')
             t.ok(sent.length >= 1 && sent.length <= times)
             t.ok(isClean())
+            const isPlaced = kind === 'challenge' || kind === 'finalize'
+            t.equal(isKept(place), isPlaced, 'an order is kept where there is one')
+            const isUnknown = kind === 'newOrder' && typeof fault === 'string'
+            const ledger = kind === 'newAccount' ? undefined : isPlaced || isUnknown ? 1 : 0
+            t.equal(countedOrders(place), ledger, 'and counted unless the CA said that there is none')
           })
         }),
       ),
     )
   }
+})
+
+t.test('the next run goes on with the order', async (t) => {
+  const unavailable: CaReply = { status: 503, headers: { 'retry-after': '3600' } }
+  const faults: readonly [Kind, CaFault][] = [
+    ['challenge', 'kill-after'],
+    ['finalize', problem(429, 'rateLimited', 'slowly')],
+    ['certificate', unavailable],
+  ]
+  await Promise.all(
+    faults.map(async ([kind, fault]) => {
+      const { ca, run, place } = await setUp(t)
+      ca.fail(kind, fault)
+      const failed = await run([], { here: true })
+      const [finalized, wasKept] = [ca.count('finalize'), isKept(place)]
+      const next = await run([], { here: true })
+      t.test(`${kind}, ${typeof fault === 'string' ? fault : fault.status}`, async (t) => {
+        t.match(failed, { code: 1, json: { error: { code: 'CA_UNAVAILABLE' } } })
+        t.ok(wasKept)
+        succeeded(t, next)
+        t.match(next.json.order, { placed: true })
+        t.same([ca.count('newOrder'), ca.certificates.length], [1, 1], 'one order, one certificate')
+        t.equal(ca.count('finalize') - finalized, kind === 'certificate' ? 0 : 1)
+        t.notOk(isKept(place), 'and then it is over')
+        t.equal(countedOrders(place), 1)
+      })
+    }),
+  )
 })
 
 t.test('an answer that is none', async (t) => {

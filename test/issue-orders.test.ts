@@ -1,5 +1,5 @@
 // Issuing from a CA whose orders, authorizations and certificates are not as they should be.
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { testOutput } from './issue-command.js'
@@ -16,6 +16,27 @@ t.test('orders', async (t) => {
     const result = await run()
     t.match(result, { code: 0, json: { ok: true, order: { placed: true } } })
     t.equal(ca.count('challenge') + ca.count('authorization'), 0)
+    t.same(readdirSync(web), [])
+  })
+
+  t.test('some names were proven before', async (t) => {
+    const { ca, run, web } = await setUp(t)
+    ca.manners.reusesPercent = 50
+    t.equal((await run()).code, 0)
+    t.equal(ca.count('challenge'), 2)
+    const more = ['--force-renewal', '-d', 'c.example.com']
+    succeeded(t, await run(more))
+    t.equal(ca.count('challenge'), 4, 'one of the two, and the new one')
+    t.same(readdirSync(web), [])
+  })
+
+  t.test('the CA is slow to look at the answers', async (t) => {
+    const { ca, run, web } = await setUp(t)
+    ca.manners.validationLooks = 3
+    succeeded(t, await run())
+    t.equal(ca.count('challenge'), 2, 'each was answered once')
+    t.ok(ca.count('order') >= 3)
+    t.equal(ca.count('finalize'), 1)
     t.same(readdirSync(web), [])
   })
 
@@ -207,6 +228,28 @@ t.test('authorizations', async (t) => {
     t.equal(ca.count('challenge'), 0)
     t.ok(isClean())
   })
+})
+
+t.test('what could not be taken away is not forgotten, whatever is ordered meanwhile', async (t) => {
+  const trial = await setUp(t)
+  const { ca, place } = trial
+  const file = (name: string) => join(place.folder, name)
+  writeFileSync(file('clean.sh'), `cd "${place.folder}"\n[ -e broken ] && exit 1\necho "$CERTBOT_TOKEN" >> cleaned\n`)
+  writeFileSync(file('broken'), '')
+  ca.manners.unprovable = { 'b.example.com': problem(403, 'unauthorized', 'not there') }
+  const exec = ['--solver', 'exec', '--challenge', 'http-01', '--exec-auth', 'true']
+  const words = [...exec, '--exec-cleanup', `sh '${file('clean.sh')}'`]
+  for (const run of [1, 2])
+    t.equal((await trial.run(words, { here: true })).json.error?.code, 'CHALLENGE_FAILED', `run ${run}`)
+  rmSync(file('broken'))
+  ca.manners.unprovable = {}
+  succeeded(t, await trial.run(words))
+  const tokens = readFileSync(file('cleaned'), 'utf8').trim().split('\n').sort()
+  t.same(
+    tokens,
+    [0, 1, 2, 3, 4, 5].map((id) => `token-${id}-0-of-a-stub`),
+    'of all three orders',
+  )
 })
 
 t.test('a proof of a name that was not ordered', async (t) => {

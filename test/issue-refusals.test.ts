@@ -90,6 +90,21 @@ const cases: Readonly<Record<string, Case>> = {
     code: 'WILDCARD_NEEDS_DNS',
     says: /^\*\.example\.com/,
   },
+  ...Object.fromEntries(
+    [['192.0.2.1'], ['a.example.com', '2001:db8::1'], ['*.example.com', '192.0.2.1']].map((names) => [
+      `${names.join(' and ')} by DNS`,
+      {
+        words: (ca: StubCa, place: Workplace) => [
+          ...[...names.flatMap((name) => ['-d', name]), '--ca', ca.directoryUrl, ...agreed, ...place.toFolder],
+          ...['--solver', 'exec', '--exec-auth', 'true', '--challenge', 'dns-01'],
+        ],
+        code: 'USAGE',
+        says: /^(192\.0\.2\.1|2001:db8::1) cannot be proven by DNS/,
+        hint: /http-01 or tls-alpn-01/,
+        brief: true,
+      },
+    ]),
+  ),
   'terms that were not agreed to': {
     words: (ca, place) => [...some, '--ca', ca.directoryUrl, '--webroot', place.folder, ...place.toFolder],
     code: 'TERMS_NOT_AGREED',

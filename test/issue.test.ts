@@ -1,4 +1,5 @@
 // `acme-oss issue-and-deploy` as its users run it, at a real CA (Pebble) and into an emulated bucket.
+import { X509Certificate } from 'node:crypto'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -12,7 +13,6 @@ import {
   modesBelow,
   namesOf,
   orderAt,
-  type PebbleOptions,
   prefix,
   standaloneFor,
   startWithPebble as start,
@@ -137,40 +137,48 @@ t.test('the command', async (t) => {
   })
 })
 
-t.test('CAs of all kinds', async (t) => {
-  const cases: readonly [string, PebbleOptions, readonly string[]][] = [
-    ['one that rejects three nonces of ten', { nonceReject: 30 }, numbered(30)],
-    ['a hundred names', {}, numbered(100)],
-    ['one that takes its time', { vaSleep: 2 }, numbered(3)],
-    ['two intermediates', { chainLength: 2 }, numbered(1)],
-    ['several roots', { alternateRoots: 2 }, numbered(1)],
-  ]
-  for (const [what, options, names] of cases) {
-    t.test(what, async (t) => {
-      const [pebble, place] = await start(t, options)
-      const words = [...orderAt(pebble, ...names), ...standaloneFor(pebble), ...place.toBucket]
-      const result = await place.run(words)
-      if (!t.equal(result.code, 0)) t.comment(result.stderr)
-      await isServable(t, pebble, place, names)
-      t.equal(certificatesIn(place.object('latest/chain.pem')).length, options?.chainLength ?? 1)
-      t.equal(pebble.issued(), 1)
-      if (!options?.nonceReject) t.equal(pebble.requests()['POST /order-plz'], 1)
-      t.notMatch(result.stderr, /bad ?nonce/i)
-    })
+t.test('a CA that rejects three nonces of ten, with two intermediates and several roots', async (t) => {
+  const [pebble, place] = await start(t, { nonceReject: 30, chainLength: 2, alternateRoots: 2 })
+  const issue = async (names: readonly string[], more: readonly string[] = []) => {
+    const words = [...orderAt(pebble, ...names), ...standaloneFor(pebble), ...place.toBucket, ...more, '--json']
+    const result = await place.run(words)
+    if (!t.equal(result.code, 0)) t.comment(result.stderr)
+    t.notMatch(result.stderr, /bad ?nonce/i)
+    t.equal(certificatesIn(place.object('latest/chain.pem')).length, 2)
+    return result.json.warnings
   }
+  await issue(numbered(30))
+  await isServable(t, pebble, place, numbered(30))
+  t.equal(pebble.issued(), 1)
 
-  t.test('one that believes what was proven before', async (t) => {
-    const [pebble, place] = await start(t, { authzReuse: 100 })
-    const names = numbered(3)
-    const words = [...orderAt(pebble, ...names), ...place.toBucket, '--force-renewal']
-    t.equal((await place.run([...words, ...standaloneFor(pebble)])).code, 0)
-    const mark = pebble.mark()
-    const again = await place.run([...words, ...standaloneFor(pebble)])
-    if (!t.equal(again.code, 0)) t.comment(again.stderr)
-    t.equal(pebble.requests(mark)['POST /chalZ'], undefined, 'no challenge was answered')
-    t.equal(pebble.issued(mark), 1)
-    await isServable(t, pebble, place, names)
-  })
+  const nameOf = async (index: number) =>
+    /^CN=(.+)$/m.exec(new X509Certificate(await pebble.rootPem(index)).subject)?.[1]
+  const [first = '', last = ''] = await Promise.all([nameOf(0), nameOf(2)])
+  t.not(first, last)
+  const above = () => certificatesIn(place.object('latest/chain.pem')).at(-1)?.issuer
+  t.same(await issue(['n0.example.com'], ['--preferred-chain', last]), [])
+  t.equal(above(), `CN=${last}`)
+  const [warning] = await issue(['n0.example.com'], ['--preferred-chain', 'Nobody', '--force-renewal'])
+  t.match(warning, /^no chain leads to Nobody/)
+  t.ok(warning?.includes(last))
+  t.equal(above(), `CN=${first}`)
+})
+
+t.test('a hundred names, at a CA that takes its time and believes what was proven before', async (t) => {
+  const [pebble, place] = await start(t, { vaSleep: 2, authzReuse: 100 })
+  const names = numbered(100)
+  const words = [...orderAt(pebble, ...names), ...standaloneFor(pebble), ...place.toBucket, '--force-renewal']
+  const result = await place.run(words)
+  if (!t.equal(result.code, 0)) t.comment(result.stderr)
+  await isServable(t, pebble, place, names)
+  t.equal(pebble.requests()['POST /order-plz'], 1)
+  t.equal(pebble.requests()['POST /chalZ'], 100)
+  const mark = pebble.mark()
+  const again = await place.run(words)
+  if (!t.equal(again.code, 0)) t.comment(again.stderr)
+  t.equal(pebble.requests(mark)['POST /chalZ'], undefined, 'no challenge was answered')
+  t.equal(pebble.issued(mark), 1)
+  await isServable(t, pebble, place, names)
 })
 
 t.test('kinds of keys, and of names', async (t) => {
@@ -189,9 +197,11 @@ t.test('kinds of keys, and of names', async (t) => {
     ['rsa2048', 'rsa', { modulusLength: 2048 }],
   ] as const) {
     t.test(type, async (t) => {
+      const mark = pebble.mark()
       const key = (await issue(t, ['key.example.com'], ['--key-type', type]))?.publicKey
       t.equal(key?.asymmetricKeyType, kind)
       t.match(key?.asymmetricKeyDetails, details)
+      t.equal(pebble.requests(mark)['POST /chalZ'], 1, 'this one believes nothing that was proven before')
       await isServable(t, pebble, place, ['key.example.com'])
     })
   }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { CertError } from '../errors.js'
 import { HttpConnections } from '../http-connections.js'
@@ -95,6 +96,12 @@ export const solverSettings = (values: IssuerValues, names: readonly string[]): 
         hint: 'add a solver that can set TXT records: --solver alidns, or --challenge dns-01 --solver exec --exec-auth COMMAND',
       },
     )
+  }
+  const address = names.find((name) => isIP(name) !== 0)
+  if (address !== undefined && challenge === 'dns-01') {
+    throw new CertError('USAGE', `${address} cannot be proven by DNS: it is an address and no name`, {
+      hint: 'an address is proven by http-01 or tls-alpn-01, and so goes into another certificate than a wildcard',
+    })
   }
   return {
     solver,

@@ -61,9 +61,9 @@ export class Issuer {
         return { certificates, privateKey: new Secret(privateKey), directory, ca: name, kept }
       } catch (thrown) {
         const error = toCertError(thrown)
-        failures.push(error)
+        failures.push(cas.length > 1 && mayDoElsewhere(error) ? naming(access.ca.name, error) : error)
         if (!mayDoElsewhere(error)) break
-        if (next !== undefined) observer.warning(`${error.message}: ${next.ca.name} is asked instead`)
+        if (next !== undefined) observer.warning(`${failures.at(-1)?.message}: ${next.ca.name} is asked instead`)
       }
     }
     throw together(failures)
@@ -114,12 +114,16 @@ const mayDoElsewhere = ({ code, vendor }: CertError): boolean =>
   ['CA_REFUSED', 'CA_UNAVAILABLE', 'ORDER_BUDGET_SPENT', 'TERMS_NOT_AGREED'].includes(code) ||
   (code === 'CHALLENGE_FAILED' && seenOtherwise.has(vendor?.code ?? ''))
 
+/** Where several are asked, which of them it was has to be told. */
+const naming = (ca: string, error: CertError): CertError =>
+  error.message.includes(ca) ? error : new CertError(error.code, `${ca}: ${error.message}`, { ...error, cause: error })
+
 const together = (failures: readonly CertError[]): CertError => {
   const [first] = failures
   if (first === undefined) return new CertError('INTERNAL', 'no CA was asked')
   if (failures.length === 1) return first
   // Tried again as soon as one of them may do it.
-  const passing = failures.find((one) => one.passing)
+  const [passing] = failures.filter((one) => one.passing).sort((a, b) => (a.retryAfter ?? 0) - (b.retryAfter ?? 0))
   const last = failures.at(-1) ?? first
   const { code, vendor } = mayDoElsewhere(last) ? first : last
   return new CertError(code, failures.map(({ message }) => message).join('; then '), {
