@@ -5,11 +5,17 @@ import { errorJson } from './json.js'
 import type { Renewed } from './renewals.js'
 import type { Terminal } from './terminal.js'
 
+/** Has the CA been asked often enough for now, and is there a certificate until it is asked again? As good as not due. */
+const isWaiting = ({ due, error }: Renewed): boolean =>
+  error?.code === 'ORDER_BUDGET_SPENT' && due?.due === true && due.canWait
+
 /** What failed counts; what was not due does not. */
 export const statusOfRenewals = (renewed: readonly Renewed[]): number => {
-  const statuses = renewed.flatMap(({ ended, error }) =>
-    error !== undefined ? [exitCodes.failed] : ended === undefined ? [] : [ended.status],
-  )
+  const statuses = renewed
+    .filter((one) => !isWaiting(one))
+    .flatMap(({ ended, error }) =>
+      error !== undefined ? [exitCodes.failed] : ended === undefined ? [] : [ended.status],
+    )
   if (statuses.every((status) => status === exitCodes.done)) return exitCodes.done
   return statuses.every((status) => status === exitCodes.failed) ? exitCodes.failed : exitCodes.partly
 }
@@ -30,8 +36,10 @@ export const renewedJson = (renewed: readonly Renewed[]) =>
   }))
 
 export const showRenewed = (terminal: Terminal, renewed: readonly Renewed[], isPlan: boolean): void => {
-  for (const { name, due, error } of renewed) {
-    if (error !== undefined)
+  for (const one of renewed) {
+    const { name, due, error } = one
+    if (isWaiting(one)) terminal.warning(`${printable(name)}: ${error?.message}`)
+    else if (error !== undefined)
       showFailure(terminal, error.message.startsWith(`${name}: `) ? 'renew' : printable(name), error)
     else if (isPlan && due?.due) terminal.result(`${printable(name)} would be renewed: ${due.why}`)
   }

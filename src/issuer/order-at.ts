@@ -11,6 +11,7 @@ import type { AcmeSession } from './acme-session.js'
 import type { AccountSession, CaAccess, CaSessions } from './ca-sessions.js'
 import { generateKey, type KeyType } from './certificate-key.js'
 import { chosenChain } from './chosen-chain.js'
+import { mayDoElsewhere } from './elsewhere.js'
 import { fulfil, type IssueObserver } from './fulfil.js'
 import { requireBudget } from './order-budget.js'
 import { toIdentifier } from './order-names.js'
@@ -96,7 +97,11 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
     } catch (error) {
       // Not to be written behind the back of whoever goes on.
       await key.catch(() => undefined)
-      if (isOver(toCertError(error))) await Promise.all([orders.end(record, left ?? stuck), ledger.ended('failed')])
+      if (isOver(toCertError(error)))
+        await Promise.all([
+          orders.end(record, left ?? stuck),
+          ledger.ended(mayDoElsewhere(toCertError(error)) ? 'failed' : 'unproven'),
+        ])
       else await orders.keep({ ...record, challenges: left ?? stuck })
       throw error
     }

@@ -35,6 +35,8 @@ export interface Spent {
   readonly until: Date
   /** Why not before: the end of a sentence that begins with the CA and the names. */
   readonly why: string
+  /** Was it nothing of the CA's that failed last? Then another one would only be asked too often as well. */
+  readonly isOurs: boolean
 }
 
 /**
@@ -44,7 +46,7 @@ export interface Spent {
 export const spentBudget = (ledger: Ledger, isPublic: boolean, now: Date): Spent | undefined => {
   const spent = (isPublic ? publicLimits : otherLimits).flatMap((limit) => spentOn(limit, ledger, now))
   const rest = ledger.restUntil === undefined ? undefined : new Date(ledger.restUntil)
-  if (rest !== undefined && rest > now) spent.push({ until: rest, why: 'it asked to be left alone' })
+  if (rest !== undefined && rest > now) spent.push({ until: rest, why: 'it asked to be left alone', isOurs: false })
   return spent.reduce<Spent | undefined>(
     (latest, one) => (latest && latest.until >= one.until ? latest : one),
     undefined,
@@ -54,9 +56,9 @@ export const spentBudget = (ledger: Ledger, isPublic: boolean, now: Date): Spent
 const spentOn = ({ count, within, counts, what }: Limit, { orders }: Ledger, now: Date): Spent[] => {
   const recent = orders.filter((order) => counts(order) && now.getTime() - Date.parse(order.at) < within)
   const first = recent.at(-count)
-  return first === undefined
-    ? []
-    : [{ until: new Date(Date.parse(first.at) + within), why: `${recent.length} ${what}` }]
+  if (first === undefined) return []
+  const isOurs = recent.at(-1)?.outcome === 'unproven'
+  return [{ until: new Date(Date.parse(first.at) + within), why: `${recent.length} ${what}`, isOurs }]
 }
 
 /** @throws CertError ORDER_BUDGET_SPENT */
@@ -68,16 +70,24 @@ export const requireBudget = async (
 ): Promise<void> => {
   const spent = spentBudget(await ledger.read(), isPublic(ca), now)
   if (spent === undefined) return
-  const { until, why } = spent
-  throw new CertError(
-    'ORDER_BUDGET_SPENT',
-    `${ca.name} is not asked for ${listed(names)} before ${minute(until)}: ${why}`,
-    {
+  const { until, why, isOurs } = spent
+  const message = `${ca.name} is not asked for ${listed(names)} before ${minute(until)}: ${why}`
+  throw new OrderBudgetSpent(message, isOurs, until.getTime() - now.getTime(), ledger.path)
+}
+
+/** Another order would be one too many. */
+export class OrderBudgetSpent extends CertError {
+  readonly isOurs: boolean
+
+  /** @param retryAfter when the next may be placed, in ms; @param path where it is written down */
+  constructor(message: string, isOurs: boolean, retryAfter: number, path: string) {
+    super('ORDER_BUDGET_SPENT', message, {
       passing: true,
-      retryAfter: until.getTime() - now.getTime(),
-      hint: `CAs shut out who asks too often, so this is waited for; try meanwhile with --ca letsencrypt-staging what was wrong. To order all the same, remove ${ledger.path}`,
-    },
-  )
+      retryAfter,
+      hint: `CAs shut out who asks too often, so this is waited for; try meanwhile with --ca letsencrypt-staging what was wrong. To order all the same, remove ${path}`,
+    })
+    this.isOurs = isOurs
+  }
 }
 
 const isPublic = ({ name, isKnown }: Ca): boolean => isKnown && name !== 'letsencrypt-staging'

@@ -4,7 +4,14 @@ import type { CertificateRecord, IssuedVersion } from '../state/certificates.js'
 /** A certificate that our issuer is to provide, with all that is to be remembered of it. */
 export type Wanted = Omit<CertificateRecord, 'schema' | 'current' | 'forgotten'>
 
-export type Due = { readonly due: true; readonly why: string } | { readonly due: false; readonly at: Date }
+export type Due =
+  | {
+      readonly due: true
+      readonly why: string
+      /** Is there one that will do until the new one comes? */
+      readonly canWait: boolean
+    }
+  | { readonly due: false; readonly at: Date }
 
 /**
  * Whether a new certificate is to be ordered.
@@ -12,14 +19,15 @@ export type Due = { readonly due: true; readonly why: string } | { readonly due:
  */
 export const dueness = (wanted: Wanted, record: CertificateRecord | undefined, now: Date): Due => {
   const current = record?.current
-  if (record === undefined || current === undefined) return { due: true, why: 'there is none yet' }
-  if (current.revokedAt !== undefined) return { due: true, why: 'it was revoked' }
+  if (record === undefined || current === undefined) return { due: true, why: 'there is none yet', canWait: false }
+  if (current.revokedAt !== undefined) return { due: true, why: 'it was revoked', canWait: false }
   const change = changed(wanted, record.names, current)
-  if (change !== undefined) return { due: true, why: change }
+  const canWait = Date.parse(current.notAfter) > now.getTime()
+  if (change !== undefined) return { due: true, why: change, canWait }
   const at = renewalMoment(current)
   if (at > now) return { due: false, at }
   const days = Math.max(0, Math.floor((Date.parse(current.notAfter) - now.getTime()) / 86_400_000))
-  return { due: true, why: `it is valid for ${days} more ${days === 1 ? 'day' : 'days'}` }
+  return { due: true, why: `it is valid for ${days} more ${days === 1 ? 'day' : 'days'}`, canWait }
 }
 
 /** When a certificate is to be renewed, by our own rule or as its CA advises. */

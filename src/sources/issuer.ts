@@ -2,6 +2,7 @@ import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { CertError, toCertError } from '../errors.js'
 import { type CaAccess, CaSessions, requireAccount } from '../issuer/ca-sessions.js'
 import type { KeyType } from '../issuer/certificate-key.js'
+import { mayDoElsewhere } from '../issuer/elsewhere.js'
 import type { IssueObserver } from '../issuer/fulfil.js'
 import { type Given, type OrderWish, orderAt, tidyOrders } from '../issuer/order-at.js'
 import { Secret } from '../secret.js'
@@ -105,14 +106,6 @@ const readKey = (key: Secret | undefined): KeyObject | undefined => {
     return undefined
   }
 }
-
-/** Of a failed challenge: what another CA may see otherwise, since it looks from somewhere else, or reads other records. */
-const seenOtherwise = new Set(['caa', 'connection', 'tls', 'serverInternal', 'rateLimited'])
-
-/** Is it the CA that fails, rather than something of ours that would fail at the next one as well? */
-const mayDoElsewhere = ({ code, vendor }: CertError): boolean =>
-  ['CA_REFUSED', 'CA_UNAVAILABLE', 'ORDER_BUDGET_SPENT', 'TERMS_NOT_AGREED'].includes(code) ||
-  (code === 'CHALLENGE_FAILED' && seenOtherwise.has(vendor?.code ?? ''))
 
 /** Where several are asked, which of them it was has to be told. */
 const naming = (ca: string, error: CertError): CertError =>

@@ -4,8 +4,11 @@ import type { StateFolder } from './state-folder.js'
 /** One order that was placed; without an outcome, nobody knows what became of it. */
 export interface PlacedOrder {
   readonly at: string
-  readonly outcome?: 'issued' | 'failed' | undefined
+  readonly outcome?: OrderOutcome | undefined
 }
+
+/** `unproven`: it was not the CA that failed, and no other one would have done better. */
+export type OrderOutcome = 'issued' | 'failed' | 'unproven'
 
 /** What one CA was asked for one set of names. */
 export interface Ledger {
@@ -55,7 +58,7 @@ export class OrderLedger {
   }
 
   /** What became of the order that was placed last. */
-  async ended(outcome: 'issued' | 'failed'): Promise<void> {
+  async ended(outcome: OrderOutcome): Promise<void> {
     const ledger = await this.read()
     const last = ledger.orders.at(-1)
     if (last !== undefined)
@@ -70,6 +73,7 @@ export class OrderLedger {
   }
 
   async #write(ledger: Ledger): Promise<void> {
-    await this.#state.write(this.#file, `${JSON.stringify(ledger, null, 2)}\n`)
+    // What a power cut takes away of it is not missed.
+    await this.#state.write(this.#file, `${JSON.stringify(ledger, null, 2)}\n`, { mayBeLost: true })
   }
 }
