@@ -109,7 +109,7 @@ t.test('a loop of failures ends', async (t) => {
   ca.manners.unprovable = { 'a.example.com': problem(403, 'unauthorized', 'not there') }
   t.match(await run([], here), { code: 1, json: { error: { code: 'CHALLENGE_FAILED' } } }, 'one more may be tried')
   t.equal(read(trial).orders.length, 12)
-  t.equal(read(trial).orders.at(-1)?.outcome, 'failed')
+  t.equal(read(trial).orders.at(-1)?.outcome, 'unproven')
   ca.manners.unprovable = {}
 
   const spent = await run()
@@ -125,30 +125,19 @@ t.test('a loop of failures ends', async (t) => {
   t.equal(ca.count('newOrder'), 1)
   t.ok(trial.isClean())
 
-  const [other, elsewhere] = await Promise.all([
-    run(['-d', 'c.example.com', '--name', 'other'], here),
-    trial.place.run(
-      [
-        ...[
-          '-d',
-          'b.example.com',
-          '-d',
-          'a.example.com',
-          '--name',
-          'b',
-          '--agree-tos',
-          '--json',
-          '--webroot',
-          trial.web,
-        ],
-        ...['--ca', ca.directoryUrl, '--ca', second.directoryUrl, '--directory', join(trial.place.folder, 'b')],
-      ],
-      here,
-    ),
-  ])
+  const web = ['--webroot', trial.web, '--agree-tos', '--json', '--directory', join(trial.place.folder, 'b')]
+  const cas = ['--ca', ca.directoryUrl, '--ca', second.directoryUrl]
+  const elsewhere = () =>
+    trial.place.run(['-d', 'b.example.com', '-d', 'a.example.com', '--name', 'b', ...cas, ...web], here)
+  t.match(await elsewhere(), { code: 1, json: { error: { code: 'ORDER_BUDGET_SPENT' } } })
+  t.equal(second.count('newOrder'), 0, 'what could not be proven here could not be there')
+
+  // Now it was the CA that failed.
+  seed(trial, 12)
+  const [other, asked] = await Promise.all([run(['-d', 'c.example.com', '--name', 'other'], here), elsewhere()])
   succeeded(t, other, 'other names are free')
-  succeeded(t, elsewhere, 'and so is another CA')
-  t.match(elsewhere.json, {
+  succeeded(t, asked, 'and so is another CA')
+  t.match(asked.json, {
     order: { ca: new URL(second.directoryUrl).host },
     warnings: [/is not asked for b\.example\.com, a\.example\.com before .* is asked instead$/],
   })
