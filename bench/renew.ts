@@ -82,7 +82,7 @@ const entry = (i: number): string => `  ${nameOf(i)}:
 
 /** What every command does that looks into the configuration, and nothing else. */
 const readConfig = (path: string): readonly string[] => {
-  const built = (file: string): string => JSON.stringify(join(command, '../..', file))
+  const built = (file: string): string => JSON.stringify(join(command, '../../../build', file))
   const script = `
     const { loadConfig } = await import(${built('config/load.js')})
     const { configCache } = await import(${built('state/config-cache.js')})

@@ -159,7 +159,7 @@ const paths: Work = async (values, surroundings, terminal) => {
 const rememberedPaths = async (entries: readonly CertificateConfig[], state: StateFolder): Promise<string[]> => {
   const configured = new Set(entries.filter(({ issue }) => issue !== undefined).map(({ name }) => name))
   const found: string[] = []
-  for (const name of await certificateNames(state)) {
+  for (const name of certificateNames(state)) {
     const record = configured.has(name) ? undefined : await new CertificateStore(state, name).read()
     if (record !== undefined) found.push(...foldersOf(record.deploy), ...webRootOf(record.issue.solver))
   }

@@ -27,7 +27,7 @@ export const command = defineCommand({
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
     const [name = '', target] = words
     const root = stateRoot(values, surroundings)
-    const isIssued = (await certificateNames(StateFolder.at(root))).includes(name)
+    const isIssued = certificateNames(StateFolder.at(root)).includes(name)
     if (!isIssued) await chosenNames(StateFolder.at(root), [name])
     const state = await StateFolder.open(root)
     const wait = (owner: string): void =>

@@ -38,7 +38,7 @@ export const renewables = async (options: RenewableOptions): Promise<Renewable[]
   const { config, state } = options
   const entries = (config?.certificates ?? []).filter(({ issue, domains }) => issue !== undefined && domains.length > 0)
   const configured = new Map(entries.map((entry) => [entry.name, ofEntry(entry, options)]))
-  const names = (await certificateNames(state)).filter((name) => !configured.has(name) && !isStandby(name))
+  const names = certificateNames(state).filter((name) => !configured.has(name) && !isStandby(name))
   return [...configured.values(), ...names.map((name) => ofRecord(name, options))]
 }
 
@@ -65,7 +65,10 @@ const ofRecord = (name: string, { config, state, isUnreadable }: RenewableOption
     name,
     wanted: async () => {
       const known = await record()
-      if (known === undefined) throw damaged(name, state)
+      if (known === undefined) {
+        if (await new CertificateStore(state, name).isThere()) throw damaged(name, state)
+        return undefined
+      }
       // What was taken out of the configuration is not renewed; where that cannot be read, nobody knows.
       if (known.forgotten || (known.configured && !isUnreadable)) return undefined
       return { name: known.name, names: known.names, issue: known.issue, configured: known.configured }

@@ -1,3 +1,4 @@
+import { breath } from '../breath.js'
 import { momentIn, nextLook, type Window } from '../certificate/renewal-time.js'
 import {
   type CertificateRecord,
@@ -36,6 +37,7 @@ export interface DecideOptions {
  */
 export const decide = async (wanted: Wanted, options: DecideOptions): Promise<Due> => {
   const { state, now } = options
+  await breath()
   const store = new CertificateStore(state, wanted.name)
   const record = await store.read()
   const due = dueness(wanted, record, now())

@@ -93,11 +93,7 @@ const certificateFile = 'fullchain.pem'
 const keyFile = 'privkey.pem'
 
 /** The names of all that our issuer issued, or began to. */
-export const certificateNames = async (state: StateFolder): Promise<string[]> => {
-  const names = await state.listFolders([root])
-  const written = await Promise.all(names.map((name) => state.writtenAt([root, name, recordFile])))
-  return names.filter((_, i) => written[i] !== undefined)
-}
+export const certificateNames = (state: StateFolder): string[] => state.listFoldersNow([root])
 
 /** What our issuer issued, kept until it is replaced and a while longer. */
 export class CertificateStore {
@@ -110,8 +106,14 @@ export class CertificateStore {
   }
 
   async read(): Promise<CertificateRecord | undefined> {
-    const text = await this.#state.read([...this.#folder, recordFile])
+    // There are thousands of them, and none is large.
+    const text = this.#state.readNow([...this.#folder, recordFile])
     return text === undefined ? undefined : parseRecord(text)
+  }
+
+  /** Is there a record, be it one that cannot be made sense of? */
+  async isThere(): Promise<boolean> {
+    return (await this.#state.writtenAt([...this.#folder, recordFile])) !== undefined
   }
 
   async readMaterial(version: IssuedVersion): Promise<StoredMaterial | undefined> {

@@ -43,6 +43,8 @@ export class OrdersInProgress {
 
   /** The directories of the CAs at which there are any. @throws CertError STATE_UNUSABLE */
   async list(): Promise<readonly OrderInProgress[]> {
+    // Mostly there is none.
+    if ((this.#state.filesNow(this.#folder) ?? []).length === 0) return []
     const files = (await this.#state.list(this.#folder)).filter((file) => file.endsWith('.json'))
     const orders = await Promise.all(files.map(async (file) => parse(await this.#state.read([...this.#folder, file]))))
     return orders.filter((order) => order !== undefined)

@@ -149,7 +149,7 @@ t.test('a file that is not in order is refused each time', async (t) => {
 t.test('neither yaml nor zod is loaded for it', async (t) => {
   const { load, path, state } = open(t)
   const loaded = (): string => {
-    const built = (file: string) => JSON.stringify(fileURLToPath(new URL(`../../../dist/${file}`, import.meta.url)))
+    const built = (file: string) => JSON.stringify(fileURLToPath(new URL(`../../../build/${file}`, import.meta.url)))
     const script = `
       import { createRequire, register } from 'node:module'
       register('data:text/javascript,' + encodeURIComponent(
