@@ -129,7 +129,7 @@ export class Renewals {
 
   async #due(wanted: Wanted, force: boolean): Promise<Due> {
     const { state, dryRun, wish } = this.#options
-    if (force) return { due: true, why: 'it was asked for', canWait: false }
+    if (force) return { due: true, why: 'it was asked for', validUntil: undefined }
     const { now, signal } = wish.surroundings
     const advise = async (version: IssuedVersion & { readonly renewalId: string }): Promise<Advised> => {
       const access = (await this.#accessTo(wanted)).find(({ ca }) => ca.directory === version.directory)

@@ -1,3 +1,4 @@
+import { OrderBudgetSpent } from '../issuer/order-budget.js'
 import { exitCodes } from './command.js'
 import { printable, showFailure } from './deployment.js'
 import { dayOf } from './issued.js'
@@ -5,9 +6,9 @@ import { errorJson } from './json.js'
 import type { Renewed } from './renewals.js'
 import type { Terminal } from './terminal.js'
 
-/** Has the CA been asked often enough for now, and is there a certificate until it is asked again? As good as not due. */
+/** Has every CA been asked often enough for now, and is there a certificate until one is asked again? As good as not due. */
 const isWaiting = ({ due, error }: Renewed): boolean =>
-  error?.code === 'ORDER_BUDGET_SPENT' && due?.due === true && due.canWait
+  error instanceof OrderBudgetSpent && due?.due === true && due.validUntil !== undefined && error.until < due.validUntil
 
 /** What failed counts; what was not due does not. */
 export const statusOfRenewals = (renewed: readonly Renewed[]): number => {

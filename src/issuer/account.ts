@@ -39,12 +39,14 @@ export class AccountStore {
     this.#folder = [...folder, name]
   }
 
-  /** The account of this address, or that had it before; without one, the only account that there is. */
+  /**
+   * The account of this address, or that had it before; without one, the first that there was: what was ordered with it
+   * when it was the only one is renewed with it when there are others.
+   */
   static async open(state: StateFolder, ca: Ca, email: string | undefined): Promise<AccountStore> {
     const folder = folderOf(ca)
     const known = (await state.list(folder)).filter((name) => name !== directoryFile)
-    const [only] = known
-    const name = email ?? (known.length === 1 && only !== undefined ? only : 'default')
+    const name = email ?? (await firstOf(state, folder, known)) ?? 'default'
     const renamed =
       email === undefined || known.includes(email) ? undefined : await holderOf(state, folder, known, email)
     return new AccountStore(state, ca, folder, renamed ?? name)
@@ -166,6 +168,18 @@ interface KeptDirectory {
   readonly fetchedAt: string
   /** Perhaps written by an older version of ours. */
   readonly directory: unknown
+}
+
+const firstOf = async (
+  state: StateFolder,
+  folder: readonly string[],
+  names: readonly string[],
+): Promise<string | undefined> => {
+  const made = await Promise.all(
+    names.map(async (name) => ({ name, at: await state.writtenAt([...folder, name, keyFile]) })),
+  )
+  const there = made.flatMap(({ name, at }) => (at === undefined ? [] : [{ name, at }]))
+  return there.sort((a, b) => a.at.getTime() - b.at.getTime())[0]?.name
 }
 
 /** What whoever makes or changes an account at the CA holds the lock of. */

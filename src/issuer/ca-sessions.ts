@@ -38,9 +38,10 @@ export interface CaSessionsOptions {
 /** A CA that has been reached, with an account that it knows. */
 export interface AccountSession {
   readonly session: AcmeSession
-  readonly account: string
-  /** Registers the key anew, where the CA has forgotten it. @returns the account's URL */
-  register(): Promise<string>
+  /** The account's URL. */
+  account: string
+  /** Registers the key anew, where the CA has forgotten it. */
+  register(): Promise<void>
 }
 
 // A CA that was down a minute ago is asked again, in ms.
@@ -93,7 +94,11 @@ export class CaSessions {
     const known = await accounts.read()
     if (known?.url === undefined) requireConsent(access)
     const directory = await accounts.readDirectory(now())
-    const externalAccount = known?.url === undefined ? await access.externalAccount?.() : undefined
+    // A CA that has forgotten the account asks for the binding once more; until it does, nobody misses the file.
+    const externalAccount = await access.externalAccount?.().catch((error: unknown) => {
+      if (known?.url === undefined) throw error
+      return undefined
+    })
     const meet = (accountKey: KeyObject, accountUrl: string | undefined, kept?: Directory) =>
       new AcmeSession({
         directoryUrl: ca.directory,
@@ -119,12 +124,13 @@ export class CaSessions {
     await session.begin(nonces)
     const current = await session.directory()
     if (current !== directory) await accounts.keepDirectory(current, now())
-    const register = async (): Promise<string> => {
-      const url = await registered(session, accounts, access)
+    const register = async (): Promise<void> => {
+      opened.account = await registered(session, accounts, access)
       progress('account registered')
-      return url
     }
-    return { session, account: account.url ?? (await register()), register }
+    const opened: AccountSession = { session, account: account.url ?? '', register }
+    if (account.url === undefined) await register()
+    return opened
   }
 
   close(): void {

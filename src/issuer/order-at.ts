@@ -51,6 +51,8 @@ export interface Given {
   /** PEM, leaf first. */
   readonly certificates: string
   readonly key: KeyObject
+  /** To be called when it is in the state folder, with the id of its version. */
+  stored(id: string): Promise<void>
   /** To be called when nothing more hangs on the order: until then a later run fetches it again. */
   kept(): Promise<void>
 }
@@ -76,7 +78,11 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
     // Those of earlier runs that could not be taken away once more.
     const stuck = record.challenges
     let left: readonly Challenge[] | undefined
+    let isAnswered = false
     const journal = {
+      answering: () => {
+        isAnswered = true
+      },
       presenting: (challenges: readonly Challenge[]) =>
         orders.keep({ ...record, challenges: joined(stuck, challenges) }),
       left: (challenges: readonly Challenge[]) => {
@@ -93,11 +99,12 @@ export const orderAt = async (access: CaAccess, wish: OrderWish, context: OrderC
         // Another process may have ended it meanwhile, and begun the next.
         if ((await orders.read(directory))?.url === order.url) await orders.end(record, left ?? stuck)
       }
-      return { certificates, key: await key, kept }
+      const stored = (issued: string) => orders.keep({ ...record, challenges: left ?? stuck, issued })
+      return { certificates, key: await key, stored, kept }
     } catch (error) {
       // Not to be written behind the back of whoever goes on.
       await key.catch(() => undefined)
-      if (isOver(toCertError(error)))
+      if (isOver(toCertError(error), isAnswered))
         await Promise.all([
           orders.end(record, left ?? stuck),
           ledger.ended(mayDoElsewhere(toCertError(error)) ? 'failed' : 'unproven'),
@@ -162,7 +169,7 @@ const begin = async (
   try {
     const open = await opening
     const { session } = open
-    const seen = begun && (await lookAgain(begun.record, open))
+    const seen = begun && (await lookAgain(begun.record, open, context.now()))
     if (begun !== undefined && seen !== undefined) {
       context.observer.progress('goes on with the order of an earlier run')
       // The answers go where they are to go now.
@@ -176,6 +183,8 @@ const begin = async (
     }
     // The key of an order that has gone may have been in a request: another one is made.
     const used = begun === undefined ? early : withRequest(wish, keyFor(wish, orders, directory))
+    // On disk before anything is ordered with it.
+    await used.key
     return { session, ...used, ...(await place({ ...placing, open })) }
   } catch (error) {
     await early.key.catch(() => undefined)
@@ -191,9 +200,14 @@ const withRequest = ({ names }: OrderWish, key: Promise<KeyObject>): Pick<InProg
   return { key, request }
 }
 
-/** Interrupted, or nobody answers: the order itself may well come to something. */
-const isOver = ({ code, passing }: CertError): boolean =>
-  code !== 'INTERRUPTED' && !(code === 'CA_UNAVAILABLE' && passing)
+/**
+ * Interrupted, or nobody answers: the order itself may well come to something. So it may where the CA was told nothing
+ * yet, since the answers could not be put in place.
+ */
+const isOver = ({ code, passing }: CertError, isAnswered: boolean): boolean =>
+  code !== 'INTERRUPTED' &&
+  !(code === 'CA_UNAVAILABLE' && passing) &&
+  (isAnswered || code === 'CA_REFUSED' || code === 'CHALLENGE_FAILED')
 
 const keyFor = async (wish: OrderWish, orders: OrdersInProgress, directory: string): Promise<KeyObject> => {
   const key = wish.key ?? (await generateKey(wish.keyType))
@@ -202,11 +216,21 @@ const keyFor = async (wish: OrderWish, orders: OrdersInProgress, directory: stri
 }
 
 /** The order as the CA knows it now; undefined where nothing can come of it any more. */
-const lookAgain = async (begun: Begun['record'], { session, account }: AccountSession): Promise<Order | undefined> => {
+const lookAgain = async (
+  begun: Begun['record'],
+  { session, account }: AccountSession,
+  now: Date,
+): Promise<Order | undefined> => {
   if (begun.account !== account) return undefined
   try {
     const order = await session.getOrder(begun.url)
-    return order.status === 'invalid' ? undefined : order
+    // A CA that has not decided in a day never will.
+    const end = Math.min(
+      order.expires?.getTime() ?? Number.POSITIVE_INFINITY,
+      Date.parse(begun.placedAt) + longestDecision,
+    )
+    const isStale = order.status !== 'valid' && !(now.getTime() < end)
+    return order.status === 'invalid' || isStale ? undefined : order
   } catch (error) {
     if (error instanceof CertError && error.code === 'CA_REFUSED') return undefined
     throw error
@@ -278,14 +302,18 @@ const newOrder = async ({ access, wish, open, ledger }: Placing, profile: string
   try {
     return await order(replaces)
   } catch (error) {
-    const { vendor, retryAfter } = toCertError(error)
-    // The CA placed none; without an answer that makes sense, nobody knows.
-    if (vendor !== undefined)
-      await ledger.refused(vendor.code === 'rateLimited' ? (retryAfter ?? unsaidRest) : retryAfter)
+    const { code, vendor, retryAfter } = toCertError(error)
+    // Without an answer that makes sense, nobody knows whether there is one.
+    if (vendor !== undefined) {
+      const rest = vendor.code === 'rateLimited' ? (retryAfter ?? unsaidRest) : retryAfter
+      await ledger.refused(code === 'CA_UNAVAILABLE', rest)
+    }
     throw error
   }
 }
 
+// In ms.
+const longestDecision = 24 * 60 * 60_000
 // How long a CA is left alone that only says that it was asked too much, in ms.
 const unsaidRest = 60 * 60_000
 

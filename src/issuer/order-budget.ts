@@ -72,21 +72,38 @@ export const requireBudget = async (
   if (spent === undefined) return
   const { until, why, isOurs } = spent
   const message = `${ca.name} is not asked for ${listed(names)} before ${minute(until)}: ${why}`
-  throw new OrderBudgetSpent(message, isOurs, until.getTime() - now.getTime(), ledger.path)
+  const hint = `CAs shut out who asks too often, so this is waited for; try meanwhile with --ca letsencrypt-staging what was wrong. To order all the same, remove ${ledger.path}`
+  throw new OrderBudgetSpent(message, hint, { until, isOurs, wait: until.getTime() - now.getTime() })
+}
+
+interface SpentUntil {
+  readonly until: Date
+  readonly isOurs: boolean
+  /** In ms. */
+  readonly wait: number
 }
 
 /** Another order would be one too many. */
 export class OrderBudgetSpent extends CertError {
-  readonly isOurs: boolean
+  readonly #spent: SpentUntil
 
-  /** @param retryAfter when the next may be placed, in ms; @param path where it is written down */
-  constructor(message: string, isOurs: boolean, retryAfter: number, path: string) {
-    super('ORDER_BUDGET_SPENT', message, {
-      passing: true,
-      retryAfter,
-      hint: `CAs shut out who asks too often, so this is waited for; try meanwhile with --ca letsencrypt-staging what was wrong. To order all the same, remove ${path}`,
-    })
-    this.isOurs = isOurs
+  constructor(message: string, hint: string | undefined, spent: SpentUntil) {
+    super('ORDER_BUDGET_SPENT', message, { passing: true, retryAfter: spent.wait, hint })
+    this.#spent = spent
+  }
+
+  /** When the next may be placed. */
+  get until(): Date {
+    return this.#spent.until
+  }
+
+  /** See `Spent`. */
+  get isOurs(): boolean {
+    return this.#spent.isOurs
+  }
+
+  saying(message: string): OrderBudgetSpent {
+    return new OrderBudgetSpent(message, this.hint, this.#spent)
   }
 }
 

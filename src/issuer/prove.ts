@@ -10,6 +10,8 @@ import type { AcmeChallenge, Authorization, Order } from './protocol.js'
 export interface Journal {
   /** Every answer that is about to be put in place. */
   presenting(challenges: readonly Challenge[]): Promise<void>
+  /** The CA is about to be told of the first. */
+  answering(): void
   /** Those that could not be taken away again. */
   left(challenges: readonly Challenge[]): void
 }
@@ -78,7 +80,11 @@ const answerAll = async (order: Order, options: ProveOptions, presented: Present
   const answers = waitsForAll ? await all(presenting, failure) : presenting
   if (open.length > 0) await solver.settle?.(presented.all, (what) => observer.progress(what), together)
   await all(
-    [...answers].map(async (one) => session.respond(await one)),
+    [...answers].map(async (one) => {
+      const answer = await one
+      journal.answering()
+      await session.respond(answer)
+    }),
     failure,
   )
   const proven = await settle(session, await session.getOrder(order.url), 'pending', patience, signal)

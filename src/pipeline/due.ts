@@ -8,8 +8,8 @@ export type Due =
   | {
       readonly due: true
       readonly why: string
-      /** Is there one that will do until the new one comes? */
-      readonly canWait: boolean
+      /** Until when there is one that does, where there is. */
+      readonly validUntil: Date | undefined
     }
   | { readonly due: false; readonly at: Date }
 
@@ -19,15 +19,16 @@ export type Due =
  */
 export const dueness = (wanted: Wanted, record: CertificateRecord | undefined, now: Date): Due => {
   const current = record?.current
-  if (record === undefined || current === undefined) return { due: true, why: 'there is none yet', canWait: false }
-  if (current.revokedAt !== undefined) return { due: true, why: 'it was revoked', canWait: false }
+  if (record === undefined || current === undefined)
+    return { due: true, why: 'there is none yet', validUntil: undefined }
+  if (current.revokedAt !== undefined) return { due: true, why: 'it was revoked', validUntil: undefined }
   const change = changed(wanted, record.names, current)
-  const canWait = Date.parse(current.notAfter) > now.getTime()
-  if (change !== undefined) return { due: true, why: change, canWait }
+  const validUntil = new Date(current.notAfter)
+  if (change !== undefined) return { due: true, why: change, validUntil }
   const at = renewalMoment(current)
   if (at > now) return { due: false, at }
   const days = Math.max(0, Math.floor((Date.parse(current.notAfter) - now.getTime()) / 86_400_000))
-  return { due: true, why: `it is valid for ${days} more ${days === 1 ? 'day' : 'days'}`, canWait }
+  return { due: true, why: `it is valid for ${days} more ${days === 1 ? 'day' : 'days'}`, validUntil }
 }
 
 /** When a certificate is to be renewed, by our own rule or as its CA advises. */

@@ -3,9 +3,9 @@ import { renewalId } from '../certificate/renewal-id.js'
 import { ownRenewalTime, spreadOf } from '../certificate/renewal-time.js'
 import { CertError, toCertError } from '../errors.js'
 import type { IssuedByCa, Previous } from '../sources/source.js'
-import { type CertificateRecord, CertificateStore, type IssuedVersion } from '../state/certificates.js'
+import { type CertificateRecord, CertificateStore, type IssuedVersion, versionOf } from '../state/certificates.js'
 import { withLock } from '../state/lock.js'
-import { isOrderFor, OrdersInProgress } from '../state/order-in-progress.js'
+import { isOrderFor, type OrderInProgress, OrdersInProgress } from '../state/order-in-progress.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { dueness, type Wanted } from './due.js'
 
@@ -54,7 +54,7 @@ export const obtain = async (options: ObtainOptions): Promise<Obtained> => {
     const stored = options.force ? undefined : await findStored(state, wanted, now())
     if (stored !== undefined) {
       await store.keepRecord({ ...wanted, schema: 2, current: stored.version })
-      const recorded = async () => undefined
+      const recorded = await ender(state, wanted.name)
       return { ...stored, ordered: false, ca: wanted.issue.ca[0]?.name ?? '', ms: 0, recorded }
     }
     return await order(store, options)
@@ -80,6 +80,8 @@ const order = async (store: CertificateStore, options: ObtainOptions): Promise<O
   const start = performance.now()
   const given = await issueFirstOrNext(store, options)
   const { ca, directory, kept } = given
+  // Those of other CAs, which had not decided when this one was asked, and which nobody waits for any more.
+  const endOthers = await ender(state, wanted.name)
   let issued: Normalized
   try {
     issued = usable(() => normalize({ ...given, name: wanted.name }, now()), ca)
@@ -102,10 +104,11 @@ const order = async (store: CertificateStore, options: ObtainOptions): Promise<O
       profile: wanted.issue.profile,
       renewalId: renewalId(issued.bundle.leaf),
     })
+    await given.stored(versionOf(issued.bundle))
     // Where it fails, the next run fetches the same one again.
     const recorded = () =>
       kept()
-        .then(() => endOthers(state, wanted.name))
+        .then(endOthers)
         .catch(() => undefined)
     return { ...issued, ordered: true, ca, ms, recorded }
   } catch (error) {
@@ -169,14 +172,22 @@ const usable = <T>(check: () => T, ca: string): T => {
 export const findStored = async (state: StateFolder, wanted: Wanted, now: Date): Promise<Stored | undefined> => {
   const store = new CertificateStore(state, wanted.name)
   const record = await store.read()
-  if (dueness(wanted, record, now).due || (await isBegun(state, wanted))) return undefined
-  return await readStored(store, record, now)
+  if (dueness(wanted, record, now).due) return undefined
+  // The one that brought it is not at its end until it is deployed, and brings no other.
+  const begun = (await begunFor(state, wanted)).filter(({ issued }) => issued !== record?.current?.id)
+  return begun.length > 0 ? undefined : await readStored(store, record, now)
 }
 
 /** Is there an order for it that an earlier run could not bring to its end? */
-export const isBegun = async (state: StateFolder, { name, names, issue }: Omit<Wanted, 'deploy'>): Promise<boolean> => {
+export const isBegun = async (state: StateFolder, wanted: Omit<Wanted, 'deploy'>): Promise<boolean> =>
+  (await begunFor(state, wanted)).length > 0
+
+const begunFor = async (
+  state: StateFolder,
+  { name, names, issue }: Omit<Wanted, 'deploy'>,
+): Promise<readonly OrderInProgress[]> => {
   const orders = await new OrdersInProgress(state, name).list()
-  return orders.some(
+  return orders.filter(
     (order) =>
       order.url !== undefined &&
       isOrderFor(order, { ...issue, names }) &&
@@ -184,10 +195,15 @@ export const isBegun = async (state: StateFolder, { name, names, issue }: Omit<W
   )
 }
 
-/** A CA that had not decided when another one was asked is no longer waited for. */
-const endOthers = async (state: StateFolder, name: string): Promise<void> => {
+/** Ends the orders that there are now, and none that another process begins meanwhile. */
+const ender = async (state: StateFolder, name: string): Promise<() => Promise<void>> => {
   const orders = new OrdersInProgress(state, name)
-  for (const one of await orders.list()) await orders.end(one, one.challenges)
+  const known = await orders.list()
+  return async () => {
+    for (const one of known) {
+      if ((await orders.read(one.directory))?.url === one.url) await orders.end(one, one.challenges)
+    }
+  }
 }
 
 const readStored = async (

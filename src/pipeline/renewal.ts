@@ -42,7 +42,10 @@ export const decide = async (wanted: Wanted, options: DecideOptions): Promise<Du
   const record = await store.read()
   const due = dueness(wanted, record, now())
   if (due.due) return due
-  if (await isBegun(state, wanted)) return { due: true, why: 'an order was begun and is not at its end', canWait: true }
+  if (await isBegun(state, wanted)) {
+    const validUntil = record?.current && new Date(record.current.notAfter)
+    return { due: true, why: 'an order was begun and is not at its end', validUntil }
+  }
   const version = record?.current
   if (record === undefined || version?.renewalId === undefined || !options.isKept || !isTimeToAsk(version, now()))
     return due

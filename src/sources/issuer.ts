@@ -5,6 +5,7 @@ import type { KeyType } from '../issuer/certificate-key.js'
 import { mayDoElsewhere } from '../issuer/elsewhere.js'
 import type { IssueObserver } from '../issuer/fulfil.js'
 import { type Given, type OrderWish, orderAt, tidyOrders } from '../issuer/order-at.js'
+import { OrderBudgetSpent } from '../issuer/order-budget.js'
 import { Secret } from '../secret.js'
 import { SharedSolvers } from '../solvers/shared-solvers.js'
 import type { Solver } from '../solvers/solver.js'
@@ -57,9 +58,9 @@ export class Issuer {
       try {
         const given = await this.#issueAt(access, { ...request, key: readKey(key) }, i > 0, observer)
         const privateKey = given.key.export({ type: 'pkcs8', format: 'pem' }).toString()
-        const { certificates, kept } = given
+        const { certificates, stored, kept } = given
         const { directory, name } = access.ca
-        return { certificates, privateKey: new Secret(privateKey), directory, ca: name, kept }
+        return { certificates, privateKey: new Secret(privateKey), directory, ca: name, stored, kept }
       } catch (thrown) {
         const error = toCertError(thrown)
         failures.push(cas.length > 1 && mayDoElsewhere(error) ? naming(access.ca.name, error) : error)
@@ -115,13 +116,18 @@ const together = (failures: readonly CertError[]): CertError => {
   const [first] = failures
   if (first === undefined) return new CertError('INTERNAL', 'no CA was asked')
   if (failures.length === 1) return first
+  const message = failures.map((one) => one.message).join('; then ')
+  const spent = failures.filter((one) => one instanceof OrderBudgetSpent)
+  const soonest = spent.reduce<OrderBudgetSpent | undefined>((a, b) => (a && a.until <= b.until ? a : b), undefined)
+  // Nothing but waiting is to be done, and no longer than for the one that may be asked first.
+  if (soonest !== undefined && spent.length === failures.length) return soonest.saying(message)
   // Tried again as soon as one of them may do it.
   const [passing] = failures.filter((one) => one.passing).sort((a, b) => (a.retryAfter ?? 0) - (b.retryAfter ?? 0))
   const last = failures.at(-1) ?? first
-  const { code, vendor } = mayDoElsewhere(last) ? first : last
-  return new CertError(code, failures.map(({ message }) => message).join('; then '), {
-    hint: mayDoElsewhere(last) ? first.hint : last.hint,
-    vendor,
+  const worst = mayDoElsewhere(last) ? (failures.find((one) => !(one instanceof OrderBudgetSpent)) ?? first) : last
+  return new CertError(worst.code, message, {
+    hint: worst.hint,
+    vendor: worst.vendor,
     cause: first,
     passing: passing !== undefined,
     retryAfter: passing?.retryAfter,

@@ -13,6 +13,8 @@ export interface IssuedByCa {
   readonly privateKey: Secret
   readonly directory: string
   readonly ca: string
+  /** To be called when it is in the state folder, with the id of its version. */
+  stored(id: string): Promise<void>
   /** To be called when nothing more hangs on the order: until then a later run fetches it again. */
   kept(): Promise<void>
 }

@@ -95,6 +95,10 @@ const keyFile = 'privkey.pem'
 /** The names of all that our issuer issued, or began to. */
 export const certificateNames = (state: StateFolder): string[] => state.listFoldersNow([root])
 
+/** The id of the version that a certificate is. */
+export const versionOf = ({ fingerprint }: Pick<CertificateBundle, 'fingerprint'>): string =>
+  fingerprint.sha256.slice(0, 12)
+
 /** What our issuer issued, kept until it is replaced and a while longer. */
 export class CertificateStore {
   readonly #state: StateFolder
@@ -132,7 +136,7 @@ export class CertificateStore {
     record: Omit<CertificateRecord, 'schema' | 'current'>,
     issued: Issued,
   ): Promise<void> {
-    const id = bundle.fingerprint.sha256.slice(0, 12)
+    const id = versionOf(bundle)
     await this.#state.sweep([...this.#folder, id])
     await Promise.all([
       this.#state.write([...this.#folder, id, certificateFile], fullchain(bundle)),

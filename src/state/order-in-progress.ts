@@ -16,6 +16,8 @@ export interface OrderInProgress {
   /** How the answers were put in place, and those that may still be there. */
   readonly solver: Readonly<Record<string, string | number | boolean | undefined>>
   readonly challenges: readonly KeptChallenge[]
+  /** The certificate that it brought, by the id of its version: nothing is missing but that it is deployed. */
+  readonly issued?: string | undefined
 }
 
 /** As solvers know it. */

@@ -20,6 +20,9 @@ export interface Ledger {
 const root = 'orders'
 // Longer than the longest limit that any CA is known to count over, in ms.
 const longestKept = 8 * 24 * 60 * 60 * 1000
+// However long a CA asks to be left alone: certificates of ours would expire over it.
+const longestRest = 2 * 24 * 60 * 60 * 1000
+const clockSkew = 15 * 60 * 1000
 
 /** The orders for one set of names at one CA, in `orders/<ca>/<names>.json`, whatever the certificate is called. */
 export class OrderLedger {
@@ -43,8 +46,14 @@ export class OrderLedger {
     try {
       const ledger = JSON.parse(text ?? '{}') as Partial<Ledger>
       const orders = Array.isArray(ledger.orders) ? ledger.orders : []
-      const oldest = this.#now().getTime() - longestKept
-      return { ...ledger, orders: orders.filter(({ at }) => Date.parse(at) > oldest) }
+      const now = this.#now().getTime()
+      // What lies in the future was written by a clock that was wrong.
+      const isMeant = (at: string, from: number, to: number) =>
+        Date.parse(at) > now + from && Date.parse(at) <= now + to
+      return {
+        orders: orders.filter(({ at }) => isMeant(at, -longestKept, clockSkew)),
+        ...(isMeant(ledger.restUntil ?? '', 0, longestRest) && { restUntil: ledger.restUntil }),
+      }
     } catch {
       // Whoever had a hand in it wanted to begin anew.
       return { orders: [] }
@@ -65,11 +74,20 @@ export class OrderLedger {
       await this.#write({ ...ledger, orders: [...ledger.orders.slice(0, -1), { ...last, outcome }] })
   }
 
-  /** The CA placed none: it counts for nothing. @param rest how long it asked to be left alone, in ms */
-  async refused(rest: number | undefined): Promise<void> {
+  /**
+   * The CA placed none. Nobody counts what it could not do just now; what it will not do counts as an order that failed,
+   * or it would be asked for ever.
+   * @param rest how long it asked to be left alone, in ms
+   */
+  async refused(isPassing: boolean, rest: number | undefined): Promise<void> {
     const { orders } = await this.read()
-    const restUntil = rest === undefined ? undefined : new Date(this.#now().getTime() + rest).toISOString()
-    await this.#write({ orders: orders.slice(0, -1), restUntil })
+    const last = orders.at(-1)
+    const before = orders.slice(0, -1)
+    const until = rest === undefined ? undefined : this.#now().getTime() + Math.min(rest, longestRest)
+    await this.#write({
+      orders: isPassing || last === undefined ? before : [...before, { ...last, outcome: 'failed' }],
+      restUntil: until === undefined ? undefined : new Date(until).toISOString(),
+    })
   }
 
   async #write(ledger: Ledger): Promise<void> {

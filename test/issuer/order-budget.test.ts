@@ -177,19 +177,43 @@ t.test('an order that came to nothing meanwhile does not lead around it', async 
   t.equal(ca.count('newOrder'), 1)
 })
 
-t.test('what was issued counts as issued, and what was refused not at all', async (t) => {
+t.test('what was issued counts as issued, and what was refused as failed', async (t) => {
   const trial = await setUp(t)
   const { ca, run } = trial
   ca.fail('newOrder', problem(403, 'rejectedIdentifier', 'not for you'))
   t.match(await run([], here), { code: 1, json: { error: { code: 'CA_REFUSED' } } })
-  t.same(read(trial), { orders: [] })
+  t.match(read(trial).orders, [{ outcome: 'failed' }], 'or it would be asked for ever')
   succeeded(t, await run([], here))
-  t.match(read(trial).orders, [{ outcome: 'issued' }])
+  t.match(read(trial).orders, [{ outcome: 'failed' }, { outcome: 'issued' }])
   // Whoever has a hand in it wants to begin anew.
   writeFileSync(ledgerOf(trial, ca), '{"orders":')
   succeeded(t, await run(['--force-renewal'], here))
   t.ok(existsSync(ledgerOf(trial, ca)))
   t.match(read(trial).orders, [{ outcome: 'issued' }])
+})
+
+t.test('a ledger that a wrong clock wrote', async (t) => {
+  const trial = await setUp(t)
+  const file = ledgerOf(trial, trial.ca)
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+  const at = new Date(Date.now() + 3650 * day).toISOString()
+  const ahead = Array.from({ length: 12 }, () => ({ at, outcome: 'failed' }))
+  writeFileSync(file, JSON.stringify({ orders: ahead, restUntil: '9999-01-01T00:00:00.000Z' }))
+  succeeded(t, await trial.run([], here))
+  t.match(read(trial).orders, [{ outcome: 'issued' }], 'what it wrote is gone')
+  t.equal(read(trial).orders.length, 1)
+})
+
+t.test('a CA that asks to be left alone for years', async (t) => {
+  const trial = await setUp(t)
+  const { ca, run } = trial
+  const seconds = String(30 * 365 * 24 * 3600)
+  ca.fail('newOrder', { ...problem(429, 'rateLimited', 'later'), headers: { 'retry-after': seconds } })
+  t.match(await run([], here), { code: 1, json: { error: { vendor: { code: 'rateLimited' } } } })
+  const rest = Date.parse(read(trial).restUntil ?? '') - Date.now()
+  t.ok(rest > day && rest <= 2 * day, `it is left alone for two days (${rest} ms)`)
+  t.match(await run([], here), { code: 1, json: { error: { code: 'ORDER_BUDGET_SPENT' } } })
+  t.equal(ca.count('newOrder'), 1)
 })
 
 t.test('nothing was given away by any of this', async (t) => testOutput(t))

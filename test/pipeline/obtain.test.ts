@@ -37,6 +37,7 @@ t.test('a certificate that cannot be kept is handed on all the same', async (t) 
         privateKey,
         directory: 'https://ca.invalid/dir',
         ca: 'ca.invalid',
+        stored: kept,
         kept,
       }
     },
