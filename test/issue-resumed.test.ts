@@ -44,7 +44,11 @@ t.test('a CA that has not decided in a day is asked anew', async (t) => {
   writeFileSync(file, JSON.stringify({ ...order, placedAt: new Date(Date.now() - 25 * 3_600_000).toISOString() }))
   // The order that is there stays undecided.
   const stuck = ca.count('order')
-  ca.onRequest(1, () => void (ca.manners.processingLooks = 0), { kind: 'newOrder' })
+  const decide = () => {
+    ca.manners.processingLooks = 0
+    return undefined
+  }
+  ca.onRequest(1, decide, { kind: 'newOrder' })
   succeeded(t, await run([], here))
   t.ok(ca.count('order') > stuck)
   t.equal(ca.count('newOrder'), 2)

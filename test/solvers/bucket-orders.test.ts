@@ -62,6 +62,7 @@ t.test('orders', async (t) => {
     const { code, json } = await run(bound, 'more.example.com')
     t.equal(code, 1)
     t.match(json.error, { code: 'SOLVER_FAILED', message: /AccessDenied/, hint: /acs:SecureTransport/ })
+    t.match(json.error?.message, /more\./, 'of both names')
     t.equal(pebble.requests(mark)['POST /chalZ'], undefined, 'no validation has failed')
     isCleanedUp('an order that was not gone on with')
     site.denyPlainHttp = false
