@@ -1,5 +1,5 @@
 import type { Solver } from './solver.js'
-import type { SolverSettings } from './solver-settings.js'
+import { ownPort, type SolverSettings } from './solver-settings.js'
 
 /** A solver that is open, and its user's to give back. */
 export interface Lease {
@@ -32,7 +32,7 @@ export class SharedSolvers {
 
   /** @throws CertError USAGE, SOLVER_FAILED */
   async take(settings: SolverSettings, signal: AbortSignal): Promise<Lease> {
-    const key = JSON.stringify(Object.entries(settings).sort())
+    const key = keyOf(settings)
     await this.#closing.get(key)
     const shared = this.#open.get(key) ?? this.#begin(key, settings, signal)
     shared.users++
@@ -62,4 +62,15 @@ export class SharedSolvers {
     this.#closing.set(key, closing)
     await closing
   }
+}
+
+/**
+ * What makes two solvers one. What was read from disk lacks what a fresh one has as `undefined`; and of a server nothing
+ * matters but its port, which can be had only once.
+ */
+const keyOf = (settings: SolverSettings): string => {
+  const { solver, challenge } = settings
+  if (solver === 'standalone') return JSON.stringify([solver, challenge, ownPort(settings)])
+  const known = Object.entries(settings).filter(([, value]) => value !== undefined)
+  return JSON.stringify(known.sort(([a], [b]) => (a < b ? -1 : 1)))
 }
