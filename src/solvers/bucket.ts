@@ -6,7 +6,6 @@ import { CertError } from '../errors.js'
 import { interrupted } from '../patience.js'
 import { verdictOn } from './bucket-verdict.js'
 import { lookAsCa, type Seen } from './ca-look.js'
-import { Shared } from './shared.js'
 import type { Challenge, Solver } from './solver.js'
 
 export interface BucketOptions extends OssClientOptions {
@@ -29,7 +28,6 @@ export const bucket = (options: BucketOptions): Solver => {
   const client = new OssClient(options)
   /** By the token: why its object has no ACL of its own. */
   const aclRefused = new Map<string, string>()
-  const shared = new Shared()
 
   const put = async (challenge: Challenge, isPublic: boolean, signal: AbortSignal): Promise<void> => {
     const key = keyOf(challenge)
@@ -45,7 +43,6 @@ export const bucket = (options: BucketOptions): Solver => {
   return {
     answers: 'http-01',
     present: async (challenge, _all, signal) => {
-      shared.take(challenge.token)
       try {
         await put(challenge, true, signal)
       } catch (error) {
@@ -73,7 +70,6 @@ export const bucket = (options: BucketOptions): Solver => {
       }
     },
     cleanUp: async (challenge, _all, signal) => {
-      if (!shared.release(challenge.token)) return
       const key = keyOf(challenge)
       const attempted = client.attempt('deleting', 'oss:DeleteObject', key)
       aclRefused.delete(challenge.token)

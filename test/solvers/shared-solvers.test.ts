@@ -1,7 +1,7 @@
 // Which orders share a solver, and what one of them takes away.
 import t from 'tap'
 import { SharedSolvers } from '../../src/solvers/shared-solvers.js'
-import type { Solver } from '../../src/solvers/solver.js'
+import type { Challenge, Solver } from '../../src/solvers/solver.js'
 import type { SolverSettings } from '../../src/solvers/solver-settings.js'
 
 const { signal } = new AbortController()
@@ -33,4 +33,70 @@ t.test('who shares one', async (t) => {
     t.equal(made, share ? 1 : 2, what)
     for (const { release } of leases) await release()
   }
+})
+
+t.test('an answer that two orders need', async (t) => {
+  const settings: SolverSettings = { solver: 'webroot', challenge: 'http-01', webroot: '/srv/www' }
+  const challenge = (token: string): Challenge => ({
+    ...{ type: 'http-01', domain: 'example.com', token, place: `/.well-known/acme-challenge/${token}` },
+    value: `${token}.thumbprint`,
+  })
+  const run = (takesTurns = false) => {
+    const gone: string[] = []
+    const solvers = new SharedSolvers(() => ({
+      ...{ answers: 'http-01', takesTurns, present: async () => undefined },
+      cleanUp: async ({ token }) => void gone.push(token),
+    }))
+    return { gone, solvers }
+  }
+
+  t.test('is taken away by the last', async (t) => {
+    const { gone, solvers } = run()
+    const [one, other] = [await solvers.take(settings, signal), await solvers.take(settings, signal)]
+    await one.solver.present(challenge('both'), [], signal)
+    await other.solver.present(challenge('both'), [], signal)
+    await other.solver.present(challenge('its-own'), [], signal)
+    await one.solver.cleanUp(challenge('both'), [], signal)
+    await one.release()
+    t.same(gone, [])
+    await other.solver.cleanUp(challenge('its-own'), [], signal)
+    t.same(gone, ['its-own'])
+    await other.solver.cleanUp(challenge('both'), [], signal)
+    t.same(gone, ['its-own', 'both'])
+  })
+
+  t.test('is taken away also where it could not be put there', async (t) => {
+    const gone: string[] = []
+    const refuses = async () => Promise.reject(new Error('no'))
+    const solvers = new SharedSolvers(() => ({
+      ...{ answers: 'http-01', present: refuses, cleanUp: async ({ token }) => void gone.push(token) },
+    }))
+    const { solver } = await solvers.take(settings, signal)
+    await t.rejects(solver.present(challenge('one'), [], signal))
+    await solver.cleanUp(challenge('one'), [], signal)
+    t.same(gone, ['one'])
+  })
+
+  t.test('after a crash: by whoever finds it, and not from under an order that has it again', async (t) => {
+    const { gone, solvers } = run()
+    await solvers.create(settings).cleanUp(challenge('left'), [], signal)
+    t.same(gone, ['left'])
+    const { solver, release } = await solvers.take(settings, signal)
+    await solver.present(challenge('again'), [], signal)
+    await solvers.create(settings).cleanUp(challenge('again'), [], signal)
+    await solvers.create(settings).cleanUp(challenge('left'), [], signal)
+    t.same(gone, ['left', 'left'])
+    await solver.cleanUp(challenge('again'), [], signal)
+    await release()
+    t.same(gone, ['left', 'left', 'again'])
+  })
+
+  t.test('is each one’s own where they take turns', async (t) => {
+    const { gone, solvers } = run(true)
+    const { solver } = await solvers.take(settings, signal)
+    await solver.present(challenge('both'), [], signal)
+    await solver.present(challenge('both'), [], signal)
+    await solver.cleanUp(challenge('both'), [], signal)
+    t.same(gone, ['both'])
+  })
 })
