@@ -1,10 +1,13 @@
 // What the certificates of one run of `renew` have in common, and what happens to them meanwhile.
 import { once } from 'node:events'
-
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
 import t from 'tap'
 import { testOutput } from '../issue-command.js'
-import { openRenewWorld } from './renew-world.js'
+import { runCommand } from '../run-command.js'
+import { startStubCa } from '../stub-ca.js'
+import { at, openRenewWorld } from './renew-world.js'
 
 const isDue = { days: 90, used: 0.7 }
 const isFresh = { days: 90, used: 0.1 }
@@ -52,6 +55,82 @@ certificates:
     { name: 'b.example.com', order: { placed: true }, error: null },
     { name: 'a.example.com', order: { placed: true }, error: null },
   ])
+})
+
+t.test('one that is forgotten, or issued for other names, while another is renewed', async (t) => {
+  const world = await openRenewWorld(t)
+  const { ca } = world
+  mkdirSync(world.path('web'))
+  const words = (name: string, ...more: readonly string[]) => [
+    ...at(ca, world.path('web'), name, ...more),
+    ...['--name', name, '--directory', world.path(name)],
+  ]
+  ca.manners.lifetime = isDue
+  for (const name of ['a.example.com', 'b.example.com', 'c.example.com']) {
+    t.equal((await world.issue(words(name), here)).code, 0)
+  }
+  ca.manners.lifetime = isFresh
+  const before = ca.orders.length
+  const meanwhile = async () => {
+    t.equal((await runCommand(['forget', 'b.example.com', '--state-dir', world.state], here)).code, 0)
+    ca.manners.lifetime = isDue
+    t.equal((await world.issue(words('c.example.com', 'd.example.com'), here)).code, 0)
+    ca.manners.lifetime = isFresh
+    return undefined
+  }
+  ca.onRequest(1, meanwhile, { kind: 'newOrder' })
+  const { code, json, stderr } = await world.renew(['--concurrency', '1'], here)
+  t.equal(code, 0, stderr)
+  t.match(json.results, [
+    { name: 'a.example.com', due: true, order: { placed: true }, error: null },
+    { name: 'b.example.com', due: false, order: null, error: null },
+    { name: 'c.example.com', due: false, order: null, error: null },
+  ])
+  t.match(stderr, /warning: b\.example\.com: it was forgotten meanwhile, so it is left to the next run/)
+  t.match(stderr, /warning: c\.example\.com: something else was asked for meanwhile/)
+  t.same(
+    ca.orders
+      .slice(before)
+      .map(({ names }) => names)
+      .sort(),
+    [['a.example.com'], ['c.example.com', 'd.example.com']],
+    'one by each of the two runs',
+  )
+  const next = await world.renew([], here)
+  t.match(next.json.results, [
+    { name: 'a.example.com', due: false },
+    { name: 'c.example.com', due: true, order: { placed: true }, error: null },
+  ])
+  t.equal(next.json.results.length, 2)
+  t.same(ca.orders.at(-1)?.names, ['c.example.com', 'd.example.com'])
+})
+
+t.test('what is not due needs no file to be told so', async (t) => {
+  const ca = await startStubCa(t, 'https')
+  const world = await openRenewWorld(t, ca)
+  mkdirSync(world.path('web'))
+  ca.manners.lifetime = isFresh
+  ca.manners.renewalInfo = 'the last third'
+  writeFileSync(world.path('ca.pem'), ca.caPem)
+  const words = at(ca, world.path('web'), 'a.example.com')
+  const issued = await world.issue(
+    [...words, '--ca-bundle', world.path('ca.pem'), '--directory', world.path('a')],
+    here,
+  )
+  t.equal(issued.code, 0, issued.stderr)
+  const file = join(world.state, 'certificates', 'a.example.com', 'certificate.json')
+  const record = JSON.parse(readFileSync(file, 'utf8'))
+  const advice = { nextLook: '2020-01-01T00:00:00.000Z' }
+  writeFileSync(file, JSON.stringify({ ...record, current: { ...record.current, advice } }))
+  rmSync(world.path('ca.pem'))
+  const { code, json } = await world.renew([], here)
+  t.equal(code, 0)
+  t.match(json.results, [{ name: 'a.example.com', due: false, error: null }])
+  const { nextLook } = JSON.parse(readFileSync(file, 'utf8')).current.advice
+  const wait = Date.parse(nextLook) - Date.now()
+  t.ok(wait > 0 && wait <= 3_600_000, 'it is tried again in an hour')
+  const due = await world.renew(['a.example.com', '--force-renewal'], here)
+  t.match(due.json.results, [{ due: true, error: { code: 'FILE_UNREADABLE' } }], 'and told of where it is needed')
 })
 
 t.test('nothing that anybody printed', async (t) => testOutput(t))
