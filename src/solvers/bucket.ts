@@ -3,7 +3,7 @@ import { OssClient, type OssClientOptions, vendorCode } from '../aliyun/oss-clie
 import type { Permission } from '../aliyun/ram-policy.js'
 import { eachOf } from '../each-of.js'
 import { CertError } from '../errors.js'
-import { interrupted } from '../patience.js'
+import { interrupted, unlessAborted } from '../patience.js'
 import { verdictOn } from './bucket-verdict.js'
 import { lookAsCa, type Seen } from './ca-look.js'
 import type { Challenge, Solver } from './solver.js'
@@ -42,6 +42,9 @@ export const bucket = (options: BucketOptions): Solver => {
 
   return {
     answers: 'http-01',
+    open: async (signal) => {
+      await unlessAborted(options.credentials(), signal)
+    },
     present: async (challenge, _all, signal) => {
       try {
         await put(challenge, true, signal)

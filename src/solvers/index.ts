@@ -86,6 +86,7 @@ const kinds: Readonly<Record<string, Kind>> = {
     make: ({ alidnsEndpoint, dnsResolver, dnsTimeout = defaultDnsTimeout }, context) =>
       alidns({
         zones: dnsZones(alidnsEndpoint, context),
+        credentials: context.credentials,
         resolver: dnsResolver,
         settle: dnsVisible({ timeout: dnsTimeout, only: dnsResolver, advice: alidnsAdvice }),
       }),
