@@ -133,4 +133,79 @@ t.test('what is not due needs no file to be told so', async (t) => {
   t.match(due.json.results, [{ due: true, error: { code: 'FILE_UNREADABLE' } }], 'and told of where it is needed')
 })
 
+t.test('advice', async (t) => {
+  const world = await openRenewWorld(t)
+  const { ca } = world
+  mkdirSync(world.path('web'))
+  ca.manners.lifetime = isFresh
+  ca.manners.renewalInfo = 'the last third'
+  const names = Array.from({ length: 5 }, (_, i) => `n${i}.example.com`)
+  const entries = names.map(
+    (name) => `
+  ${name}:
+    domains: [${name}]
+    issue: { ca: '${ca.directoryUrl}', webroot: '${world.path('web')}' }
+    deploy: [{ directory: { path: '${world.path(name)}' } }]`,
+  )
+  world.configure(`account: { agree-tos: true }\ncertificates:${entries.join('')}\n`)
+  t.equal((await world.renew([], here)).code, 0)
+  t.equal(ca.count('renewalInfo'), 0)
+  const file = (name: string) => join(world.state, 'certificates', name, 'certificate.json')
+  const read = (name: string) => JSON.parse(readFileSync(file(name), 'utf8'))
+  const askNow = (): void => {
+    for (const name of names) {
+      const { current, ...rest } = read(name)
+      const advice = { nextLook: '2020-01-01T00:00:00.000Z' }
+      writeFileSync(file(name), JSON.stringify({ ...rest, current: { ...current, advice } }))
+    }
+  }
+  const asked = (from: number) => ca.count('renewalInfo') - from
+
+  await t.test('is not waited for again and again', async (t) => {
+    askNow()
+    ca.fail('renewalInfo', 'hang', 2)
+    const { code, json } = await world.renew(['--timeout', '1', '--concurrency', '2'], here)
+    t.equal(code, 0)
+    t.same(
+      json.results.map(({ due, error }) => [due, error]),
+      names.map(() => [false, null]),
+    )
+    t.equal(asked(0), 2, 'by each of the two that are looked after at a time')
+    for (const name of names) {
+      const wait = Date.parse(read(name).current.advice.nextLook) - Date.now()
+      t.ok(wait > 0 && wait <= 3_600_000, `${name} is asked for again in an hour`)
+    }
+  })
+
+  await t.test('is asked for where the CA is by now', async (t) => {
+    askNow()
+    ca.move()
+    const [before, directories] = [ca.count('renewalInfo'), ca.count('directory')]
+    t.equal((await world.renew([], here)).code, 0)
+    t.equal(asked(before), 5)
+    t.equal(ca.count('directory') - directories, 1, 'found out once')
+    for (const name of names) t.match(read(name).current.advice, { window: { start: String } })
+    askNow()
+    t.equal((await world.renew([], here)).code, 0)
+    t.equal(ca.count('directory') - directories, 1, 'and kept')
+  })
+})
+
+t.test('without credentials, nothing is ordered', async (t) => {
+  const world = await openRenewWorld(t)
+  const solvers = [
+    ['--solver', 'alidns', '--challenge', 'dns-01'],
+    ['--solver', 'bucket', '--challenge-bucket', 'my-website', '--challenge-region', 'cn-hangzhou'],
+  ]
+  // No metadata service is asked, which would take its time.
+  const environment = { ALIBABA_CLOUD_ECS_METADATA_DISABLED: 'true' }
+  for (const solver of solvers) {
+    const words = ['-d', 'a.example.com', '--ca', world.ca.directoryUrl, '--agree-tos', ...solver]
+    const result = await world.issue([...words, '--directory', world.path('a'), '--json'], { ...here, environment })
+    t.equal(result.code, 1)
+    t.match(JSON.parse(result.stdout), { error: { code: 'CREDENTIALS_MISSING' } }, solver.join(' '))
+    t.equal(world.ca.count('newOrder'), 0)
+  }
+})
+
 t.test('nothing that anybody printed', async (t) => testOutput(t))
