@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { CertError, toCertError } from '../errors.js'
 import { CaAdvice } from '../issuer/ca-advice.js'
 import type { CaAccess } from '../issuer/ca-sessions.js'
@@ -8,10 +9,10 @@ import { type Advised, decide } from '../pipeline/renewal.js'
 import type { SolverSettings } from '../solvers/solver-settings.js'
 import { accessTo, issueRequest } from '../sources/issue-request.js'
 import type { Issuer } from '../sources/issuer.js'
-import type { IssuedVersion } from '../state/certificates.js'
+import { CertificateStore, type IssuedVersion } from '../state/certificates.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { withChallengeBucket } from './challenge-bucket.js'
-import { carryOut, type Ended, type Reach } from './deployment.js'
+import { carryOut, type Ended, printable, type Reach } from './deployment.js'
 import { openIssuer, replacing, shownOrder } from './issued.js'
 import { once } from './once.js'
 import { type Renewable, standbyOf } from './renewable.js'
@@ -53,6 +54,8 @@ export class Renewals {
   readonly #options: RenewalsOptions
   readonly #issuer: Issuer
   readonly #advice: CaAdvice
+  /** Those of which an order was begun. */
+  readonly #begun = new Set<string>()
   readonly #bundles = new Map<string, Promise<readonly CaAccess[]>>()
 
   constructor(options: RenewalsOptions) {
@@ -84,27 +87,31 @@ export class Renewals {
     if (wanted === undefined) return isAsked ? [{ renewed: notWanted(one.name) }] : []
     const meant = wanted
     const targets = once(() => this.#targets(one, meant))
-    const own = await this.#decideOne(meant, targets, force)
+    const own = await this.#decideOne(meant, targets, force, meant)
     if (meant.issue.standby === undefined) return [own]
     const standby = standbyOf(meant, await targets().catch(() => []))
-    return standby === undefined ? [own] : [own, await this.#decideOne(standby, async () => standby.deploy, false)]
+    return standby === undefined
+      ? [own]
+      : [own, await this.#decideOne(standby, async () => standby.deploy, false, meant)]
   }
 
   async #targets(one: Renewable, wanted: Omit<Wanted, 'deploy'>): Promise<readonly AskedTarget[]> {
     return (await one.remembered()) ?? (await wantedTargets(this.#options.wish, wanted))
   }
 
+  /** @param meant that for which it is, or stands by */
   async #decideOne(
     wish: Omit<Wanted, 'deploy'>,
     targets: () => Promise<readonly AskedTarget[]>,
     force: boolean,
+    meant: Omit<Wanted, 'deploy'>,
   ): Promise<Decided> {
     const { name } = wish
     try {
       const due = await this.#due({ ...wish, deploy: [] }, force)
       const renewed = { name, due, ended: undefined, error: undefined }
       if (this.#options.dryRun) return { renewed }
-      if (due.due) return { renewed, order: () => this.#renew(due, { ...wish, deploy: [] }, targets, force) }
+      if (due.due) return { renewed, order: () => this.#renew(due, { ...wish, deploy: [] }, targets, force, meant) }
       await this.#tidyUp(wish)
       return { renewed }
     } catch (thrown) {
@@ -117,9 +124,17 @@ export class Renewals {
     wish: Wanted,
     targets: () => Promise<readonly AskedTarget[]>,
     force: boolean,
+    meant: Omit<Wanted, 'deploy'>,
   ): Promise<Renewed> {
     const { name } = wish
+    const { terminal, surroundings } = this.#options.wish
     try {
+      const change = await this.#changeOf(meant)
+      if (change !== undefined) {
+        terminal.warning(`${printable(name)}: ${change} meanwhile, so it is left to the next run`)
+        return { name, due: { due: false, at: surroundings.now() }, ended: undefined, error: undefined }
+      }
+      this.#begun.add(meant.name)
       const ended = await this.#order({ ...wish, deploy: await targets() }, force)
       return { name, due, ended, error: undefined }
     } catch (thrown) {
@@ -127,12 +142,26 @@ export class Renewals {
     }
   }
 
+  /** What became of the wish since it was read, which may be hours ago; what the configuration says is read once. */
+  async #changeOf({ name, names, issue, configured }: Omit<Wanted, 'deploy'>): Promise<string | undefined> {
+    if (configured) return undefined
+    const known = await new CertificateStore(this.#options.state, name).read()
+    if (known === undefined || known.forgotten) return 'it was forgotten'
+    // By ourselves: a solver's settings are made whole.
+    if (this.#begun.has(name)) return undefined
+    const isSame = isDeepStrictEqual([known.names, known.issue], [names, issue])
+    return isSame ? undefined : 'something else was asked for'
+  }
+
   async #due(wanted: Wanted, force: boolean): Promise<Due> {
     const { state, dryRun, wish } = this.#options
     if (force) return { due: true, why: 'it was asked for', validUntil: undefined }
     const { now, signal } = wish.surroundings
     const advise = async (version: IssuedVersion & { readonly renewalId: string }): Promise<Advised> => {
-      const access = (await this.#accessTo(wanted)).find(({ ca }) => ca.directory === version.directory)
+      // Files that cannot be read are told of when it is due; what there is may be valid for long.
+      const all = await this.#accessTo(wanted).catch(() => undefined)
+      if (all === undefined) return { window: undefined, retryAfter: hour }
+      const access = all.find(({ ca }) => ca.directory === version.directory)
       // Looking is doing nothing, and asking is not.
       if (access === undefined || dryRun) return { window: undefined, retryAfter: undefined }
       const advice = await this.#advice.ask(access, version.renewalId)
@@ -207,6 +236,9 @@ export class Renewals {
     this.#advice.close()
   }
 }
+
+// In ms.
+const hour = 60 * 60 * 1000
 
 const notWanted = (name: string): Renewed => ({
   name,

@@ -1,9 +1,10 @@
-import { toCertError } from '../errors.js'
+import { CertError, toCertError } from '../errors.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { AccountStore } from './account.js'
 import { CaConnection } from './ca-connection.js'
 import { CaExchange } from './ca-exchange.js'
 import type { CaAccess } from './ca-sessions.js'
+import type { Directory } from './protocol.js'
 import { askRenewalInfo, type RenewalInfo } from './renewal-info.js'
 
 export interface CaAdviceOptions {
@@ -21,32 +22,55 @@ export type Advice = RenewalInfo | { readonly silent: string; readonly retryAfte
 const day = 24 * 60 * 60 * 1000
 const hour = 60 * 60 * 1000
 
+// How long one question may take, in ms: it is advice, and others wait.
+const longestQuestion = 10_000
+
+/** A CA that can be asked. */
+interface Asked {
+  readonly exchange: CaExchange
+  /** Fetches its directory anew where it came from an earlier run, once. @returns whether it tells another place to ask */
+  moved(): Promise<boolean>
+}
+
 /** Asks CAs when certificates are to be renewed (RFC 9773). That takes no account; a connection is shared by all. */
 export class CaAdvice {
   readonly #options: CaAdviceOptions
-  readonly #known = new Map<string, Promise<CaExchange>>()
+  readonly #known = new Map<string, Promise<Asked>>()
+  /** Those that did not answer, and how. */
+  readonly #silent = new Map<string, string>()
   readonly #connections: CaConnection[] = []
 
   constructor(options: CaAdviceOptions) {
-    this.#options = options
+    this.#options = { ...options, timeout: Math.min(options.timeout, longestQuestion) }
   }
 
   /** Never fails: renewing does not hang on it. @param renewalId see `renewalId` */
   async ask(access: CaAccess, renewalId: string): Promise<Advice> {
     const { trace, timeout } = this.#options
+    const { directory, name } = access.ca
+    const silent = this.#silent.get(directory)
+    if (silent !== undefined) return { silent, retryAfter: hour }
     try {
-      const exchange = await this.#exchange(access)
-      const { renewalInfo } = await exchange.directory()
-      if (renewalInfo === undefined) return { silent: `${access.ca.name} gives no advice`, retryAfter: day }
-      return await askRenewalInfo(exchange, renewalId)
+      const { exchange, moved } = await this.#meet(access)
+      const question = async (): Promise<Advice> => {
+        const { renewalInfo } = await exchange.directory()
+        if (renewalInfo === undefined) return { silent: `${name} gives no advice`, retryAfter: day }
+        return await askRenewalInfo(exchange, renewalId)
+      }
+      return await question().catch(async (error: unknown) => {
+        if (isRefusal(error) && (await moved())) return await question()
+        throw error
+      })
     } catch (thrown) {
-      const { message, retryAfter } = toCertError(thrown)
-      trace(`${message}; asked within ${timeout} ms`)
-      return { silent: message, retryAfter: retryAfter ?? hour }
+      const error = toCertError(thrown)
+      trace(`${error.message}; asked within ${timeout} ms`)
+      // An answer, were it an error, comes at once; no answer would be waited for by each certificate.
+      if (isSilence(error)) this.#silent.set(directory, error.message)
+      return { silent: error.message, retryAfter: error.retryAfter ?? hour }
     }
   }
 
-  #exchange(access: CaAccess): Promise<CaExchange> {
+  #meet(access: CaAccess): Promise<Asked> {
     const { directory } = access.ca
     const known = this.#known.get(directory)
     if (known !== undefined) return known
@@ -55,7 +79,7 @@ export class CaAdvice {
     return opening
   }
 
-  async #open({ ca, caBundle, email }: CaAccess): Promise<CaExchange> {
+  async #open({ ca, caBundle, email }: CaAccess): Promise<Asked> {
     const { state, now } = this.#options
     const connection = new CaConnection(caBundle)
     this.#connections.push(connection)
@@ -68,12 +92,33 @@ export class CaAdvice {
       connection,
       directory,
     })
-    const current = await exchange.directory()
-    if (current !== directory) await accounts.keepDirectory(current, now())
-    return exchange
+    const current = async (): Promise<Directory> => {
+      const fetched = await exchange.directory()
+      if (fetched !== directory) await accounts.keepDirectory(fetched, now())
+      return fetched
+    }
+    await current()
+    const lookAgain = async (): Promise<boolean> => {
+      exchange.forgetDirectory()
+      return (await current()).renewalInfo !== directory?.renewalInfo
+    }
+    let looking: Promise<boolean> | undefined
+    const moved = async (): Promise<boolean> => {
+      if (directory === undefined) return false
+      looking ??= lookAgain()
+      return await looking
+    }
+    return { exchange, moved }
   }
 
   close(): void {
     for (const connection of this.#connections) connection.close()
   }
 }
+
+/** Nothing came back: an answer that says no has a code of the CA's. */
+const isSilence = ({ code, vendor }: CertError): boolean => code === 'CA_UNAVAILABLE' && vendor === undefined
+
+/** There may be nothing any more at the place where it was asked. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof CertError && error.code === 'CA_REFUSED' && error.vendor !== undefined

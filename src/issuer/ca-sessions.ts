@@ -75,21 +75,24 @@ export class CaSessions {
 
   /** Begins to connect to a CA that will be asked, while there is still other work to do. */
   async warmUp(access: CaAccess): Promise<void> {
-    await this.#connection(access).open(access.ca.directory)
+    await this.#connection(access)
   }
 
-  #connection({ ca, caBundle }: CaAccess): CaConnection {
+  /** One for each CA; it has begun to connect by then. One that fails is tried again by the request that needs it. */
+  async #connection({ ca, caBundle }: CaAccess): Promise<CaConnection> {
     const key = [ca.directory, caBundle].join('\n')
-    const known = this.#connections.get(key) ?? new CaConnection(caBundle)
-    this.#connections.set(key, known)
-    return known
+    const known = this.#connections.get(key)
+    if (known !== undefined) return known
+    const connection = new CaConnection(caBundle)
+    this.#connections.set(key, connection)
+    await connection.open(ca.directory)
+    return connection
   }
 
   async #begin(access: CaAccess, nonces: number, progress: (what: string) => void): Promise<AccountSession> {
     const { state, timeout, now, signal, trace } = this.#options
     const { ca } = access
-    const connection = this.#connection(access)
-    await connection.open(ca.directory)
+    const connection = await this.#connection(access)
     const accounts = await AccountStore.open(state, ca, access.email)
     const known = await accounts.read()
     if (known?.url === undefined) requireConsent(access)

@@ -1,12 +1,14 @@
 import { setMaxListeners } from 'node:events'
+import type { CredentialSource } from '../aliyun/credentials.js'
 import type { DnsZones } from '../aliyun/dns-zones.js'
 import { CertError, systemCode } from '../errors.js'
 import { resolverOf } from '../name-server.js'
-import { interrupted } from '../patience.js'
+import { interrupted, unlessAborted } from '../patience.js'
 import type { Challenge, Solver } from './solver.js'
 
 export interface AlidnsOptions {
   readonly zones: DnsZones
+  readonly credentials: CredentialSource
   /** Asked for CNAMEs in zones that are not ours, as `parseNameServer` gives it; the system's where it is absent. */
   readonly resolver: string | undefined
   readonly settle: NonNullable<Solver['settle']>
@@ -25,7 +27,7 @@ const mostHops = 10
  * zones is asked of AliDNS, and of DNS only what stands in others': a cache that is asked for a name before it is there
  * tells the next who asks that it is not.
  */
-export const alidns = ({ zones, resolver, settle }: AlidnsOptions): Solver => {
+export const alidns = ({ zones, credentials, resolver, settle }: AlidnsOptions): Solver => {
   const written = new Map<string, OurRecord>()
   const keyOf = ({ place, value }: Challenge) => `${place} ${value}`
 
@@ -51,6 +53,9 @@ export const alidns = ({ zones, resolver, settle }: AlidnsOptions): Solver => {
   return {
     answers: 'dns-01',
     settle,
+    open: async (signal) => {
+      await unlessAborted(credentials(), signal)
+    },
     present: async (challenge, _all, signal) => {
       const { place, value } = challenge
       // All names listen to it at once, which is no leak.

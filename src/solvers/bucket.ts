@@ -3,10 +3,9 @@ import { OssClient, type OssClientOptions, vendorCode } from '../aliyun/oss-clie
 import type { Permission } from '../aliyun/ram-policy.js'
 import { eachOf } from '../each-of.js'
 import { CertError } from '../errors.js'
-import { interrupted } from '../patience.js'
+import { interrupted, unlessAborted } from '../patience.js'
 import { verdictOn } from './bucket-verdict.js'
 import { lookAsCa, type Seen } from './ca-look.js'
-import { Shared } from './shared.js'
 import type { Challenge, Solver } from './solver.js'
 
 export interface BucketOptions extends OssClientOptions {
@@ -29,7 +28,6 @@ export const bucket = (options: BucketOptions): Solver => {
   const client = new OssClient(options)
   /** By the token: why its object has no ACL of its own. */
   const aclRefused = new Map<string, string>()
-  const shared = new Shared()
 
   const put = async (challenge: Challenge, isPublic: boolean, signal: AbortSignal): Promise<void> => {
     const key = keyOf(challenge)
@@ -44,8 +42,10 @@ export const bucket = (options: BucketOptions): Solver => {
 
   return {
     answers: 'http-01',
+    open: async (signal) => {
+      await unlessAborted(options.credentials(), signal)
+    },
     present: async (challenge, _all, signal) => {
-      shared.take(challenge.token)
       try {
         await put(challenge, true, signal)
       } catch (error) {
@@ -73,7 +73,6 @@ export const bucket = (options: BucketOptions): Solver => {
       }
     },
     cleanUp: async (challenge, _all, signal) => {
-      if (!shared.release(challenge.token)) return
       const key = keyOf(challenge)
       const attempted = client.attempt('deleting', 'oss:DeleteObject', key)
       aclRefused.delete(challenge.token)

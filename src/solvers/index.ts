@@ -9,7 +9,7 @@ import { bucket, bucketPermissions } from './bucket.js'
 import { dnsVisible } from './dns-visible.js'
 import { exec } from './exec.js'
 import type { ChallengeType, Solver } from './solver.js'
-import type { SolverContext, SolverSettings } from './solver-settings.js'
+import { ownPort, type SolverContext, type SolverSettings } from './solver-settings.js'
 import { standalone } from './standalone.js'
 import { tlsAlpn } from './tls-alpn.js'
 import { webroot } from './webroot.js'
@@ -36,8 +36,10 @@ const requireChallengeBucket = ({ challengeBucket }: SolverSettings): string => 
 const kinds: Readonly<Record<string, Kind>> = {
   standalone: {
     answers: ['http-01', 'tls-alpn-01'],
-    make: ({ challenge, httpPort = 80, tlsPort = 443 }, { now }) =>
-      challenge === 'tls-alpn-01' ? tlsAlpn({ port: tlsPort, now }) : standalone({ port: httpPort }),
+    make: (settings, { now }) => {
+      const port = ownPort(settings)
+      return settings.challenge === 'tls-alpn-01' ? tlsAlpn({ port, now }) : standalone({ port })
+    },
   },
   webroot: {
     answers: ['http-01'],
@@ -84,6 +86,7 @@ const kinds: Readonly<Record<string, Kind>> = {
     make: ({ alidnsEndpoint, dnsResolver, dnsTimeout = defaultDnsTimeout }, context) =>
       alidns({
         zones: dnsZones(alidnsEndpoint, context),
+        credentials: context.credentials,
         resolver: dnsResolver,
         settle: dnsVisible({ timeout: dnsTimeout, only: dnsResolver, advice: alidnsAdvice }),
       }),

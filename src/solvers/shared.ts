@@ -9,6 +9,10 @@ export class Shared {
     this.#users.set(what, (this.#users.get(what) ?? 0) + 1)
   }
 
+  has(what: string): boolean {
+    return this.#users.has(what)
+  }
+
   /** Was that the last, as far as is known here? */
   release(what: string): boolean {
     const left = (this.#users.get(what) ?? 1) - 1

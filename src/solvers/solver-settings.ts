@@ -24,6 +24,10 @@ export interface SolverSettings {
   readonly challengeEndpointIs?: 'bound domain' | 'endpoint' | undefined
 }
 
+/** The port of a server of our own: where CAs come, unless it was said that what they ask is led elsewhere. */
+export const ownPort = ({ challenge, httpPort = 80, tlsPort = 443 }: SolverSettings): number =>
+  challenge === 'tls-alpn-01' ? tlsPort : httpPort
+
 /** What solvers reach the world with; none of it is part of what they are. */
 export interface SolverContext {
   readonly environment: Readonly<Record<string, string | undefined>>

@@ -17,6 +17,8 @@ export interface Solver {
   readonly answers: ChallengeType
   /** Must all challenges be known before the first is presented? */
   readonly needsAll?: boolean
+  /** Does `present` wait until nobody else needs the place? */
+  readonly takesTurns?: boolean
   /** Called once before anything is ordered; throws where it could not work at all. */
   open?(signal: AbortSignal): Promise<void>
   /**

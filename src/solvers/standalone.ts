@@ -1,6 +1,5 @@
 import { createServer } from 'node:http'
 import { listening } from './listening.js'
-import { Shared } from './shared.js'
 import type { Solver } from './solver.js'
 
 export interface StandaloneOptions {
@@ -10,7 +9,6 @@ export interface StandaloneOptions {
 /** Answers http-01 with a web server of its own, on IPv6 and IPv4, for as long as the orders take. */
 export const standalone = ({ port }: StandaloneOptions): Solver => {
   const answers = new Map<string, string>()
-  const shared = new Shared()
   let close: (() => Promise<void>) | undefined
   return {
     answers: 'http-01',
@@ -33,11 +31,10 @@ export const standalone = ({ port }: StandaloneOptions): Solver => {
       })
     },
     present: async ({ place, value }) => {
-      shared.take(place)
       answers.set(place, value)
     },
     cleanUp: async ({ place }) => {
-      if (shared.release(place)) answers.delete(place)
+      answers.delete(place)
     },
     close: async () => close?.(),
   }

@@ -62,6 +62,7 @@ export const tlsAlpn = ({ port, now }: TlsAlpnOptions): Solver => {
   return {
     answers: 'tls-alpn-01',
     needsAll: true,
+    takesTurns: true,
     open: async () => {
       const server = createServer({
         // Whoever does not speak it is refused, or hung up on below where nothing was offered at all.
@@ -91,7 +92,8 @@ export const tlsAlpn = ({ port, now }: TlsAlpnOptions): Solver => {
     cleanUp: async (challenge) => {
       const name = serverName(challenge)
       const one = held.get(name)
-      if (one?.challenge.value !== challenge.value) return
+      // Two orders may have the same one: what the other holds is the other's.
+      if (one?.challenge !== challenge) return
       held.delete(name)
       one.release()
     },

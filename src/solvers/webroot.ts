@@ -51,6 +51,8 @@ export const webroot = ({ folder }: WebrootOptions): Solver => {
           try {
             await makeReadable(wellKnown)
             await makeReadable(join(wellKnown, 'acme-challenge'))
+            // Another order may have it there, and the CA may be looking.
+            if (await holds(file, challenge.value)) break
             await rm(file, { force: true })
             await makePublic(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644, challenge.value)
             break
@@ -71,6 +73,19 @@ export const webroot = ({ folder }: WebrootOptions): Solver => {
       // are put there at once.
       for (const path of [...made].sort((a, b) => b.length - a.length)) await rmdir(path).catch(() => undefined)
     },
+  }
+}
+
+const holds = async (path: string, content: string): Promise<boolean> => {
+  const handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
+    () => undefined,
+  )
+  try {
+    const found = await handle?.stat()
+    const isWhole = found?.isFile() && (found.mode & 0o777) === 0o644 && found.size === Buffer.byteLength(content)
+    return isWhole === true && (await handle?.readFile('utf8')) === content
+  } finally {
+    await handle?.close()
   }
 }
 

@@ -168,7 +168,7 @@ t.test('what only those find who are to use it', (t) =>
       order('solver: route53'),
       4,
       at('\\.issue', ': solver cannot be "route53"'),
-      /standalone, webroot, exec/,
+      /standalone, webroot, bucket, exec, alidns/,
     ],
     'a solver that lacks something': [order('solver: exec'), 4, at('\\.issue', ': '), /exec-auth.*without the dashes/],
     'a kind of key': [order('key-type: ec255'), 4, at('\\.issue', ': key-type cannot be "ec255"'), /ec256/],

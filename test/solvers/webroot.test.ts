@@ -1,4 +1,15 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -35,6 +46,26 @@ t.test('a link that somebody put in the place is not followed', async (t) => {
   await solver.cleanUp(challenge, [challenge], signal)
   t.notOk(existsSync(join(place, challenge.token)))
   t.ok(existsSync(victim))
+})
+
+t.test('an answer that another order has there is not touched, and what is not whole is replaced', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'acme-oss-webroot-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, challenge.place)
+  const solver = webroot({ folder })
+  await solver.present(challenge, [challenge], signal)
+  // A second name keeps its number from being used again.
+  linkSync(file, join(folder, 'first'))
+  const { ino } = statSync(file)
+  await solver.present(challenge, [challenge], signal)
+  t.equal(statSync(file).ino, ino)
+  for (const spoil of [() => writeFileSync(file, 'a-token.thumbprinT'), () => chmodSync(file, 0o600)]) {
+    spoil()
+    await solver.present(challenge, [challenge], signal)
+    t.equal(readFileSync(file, 'utf8'), challenge.value)
+    t.equal(mode(file), '644')
+  }
+  t.not(statSync(file).ino, ino)
 })
 
 t.test('modes do not depend on the umask', async (t) => {
