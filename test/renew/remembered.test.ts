@@ -1,0 +1,173 @@
+// What is remembered between two renewals: damaged by somebody's hand, taken out of the configuration, and put back.
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import t from 'tap'
+import { webroot } from '../../src/solvers/webroot.js'
+import { type CertificateRecord, CertificateStore } from '../../src/state/certificates.js'
+import { OrdersInProgress } from '../../src/state/order-in-progress.js'
+import { StateFolder } from '../../src/state/state-folder.js'
+import { makeFolder } from '../issue-command.js'
+
+const directory = 'https://ca.example/directory'
+
+const record: CertificateRecord = {
+  schema: 2,
+  name: 'a.example.com',
+  names: ['a.example.com', 'b.example.com'],
+  issue: {
+    ca: [{ name: 'test', directory }],
+    agreeTos: true,
+    keyType: 'ec256',
+    reuseKey: false,
+    caTimeout: 600,
+    solver: { solver: 'webroot', challenge: 'http-01', webroot: '/srv/www' },
+    eab: {},
+  },
+  deploy: [{ kind: 'directory', settings: { path: '/srv/ssl' } }],
+  current: {
+    id: '0123456789ab',
+    notBefore: '2026-01-01T00:00:00.000Z',
+    notAfter: '2026-04-01T00:00:00.000Z',
+    directory,
+    keyType: 'ec256',
+    advice: { nextLook: '2026-01-02T00:00:00.000Z' },
+  },
+}
+
+const order = {
+  schema: 1,
+  url: 'https://ca.example/order/1',
+  directory,
+  account: 'https://ca.example/account/1',
+  names: ['a.example.com'],
+  keyType: 'ec256',
+  placedAt: '2026-01-01T00:00:00.000Z',
+  solver: { solver: 'webroot', webroot: '/srv/www' },
+  challenges: [{ type: 'http-01', domain: 'a.example.com', token: 'a_b-9', place: '/x', value: 'v' }],
+}
+
+/** The same with another value somewhere in it; `undefined` takes it out. */
+const but = (whole: object, path: string, value: unknown): unknown => {
+  const copy = structuredClone(whole)
+  const keys = path.split('.')
+  const last = keys.pop() ?? ''
+  const inner = keys.reduce((at, key) => (at as Record<string, unknown>)[key] as object, copy as object)
+  ;(inner as Record<string, unknown>)[last] = value
+  return copy
+}
+
+const put = (path: string, content: unknown): void => {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content))
+}
+
+t.test('a record that somebody damaged is not gone by', async (t) => {
+  const state = await StateFolder.open(makeFolder(t))
+  const read = async (content: unknown, name = 'a.example.com') => {
+    put(state.path('certificates', name, 'certificate.json'), content)
+    return await new CertificateStore(state, name).read()
+  }
+  t.same(await read(record), record)
+  t.match(await read(but(record, 'current', undefined)), { ...record, current: undefined }, 'none is issued yet')
+  const damaged: readonly [string, unknown][] = [
+    ['schema', 1],
+    ['name', undefined],
+    ['names', ['']],
+    ['names', [null]],
+    ['configured', 'yes'],
+    ['forgotten', 1],
+    ['issue', null],
+    ['issue.ca', []],
+    ['issue.ca', [null]],
+    ['issue.ca', [{ name: 'test', directory: 'no URL' }]],
+    ['issue.agreeTos', 'yes'],
+    ['issue.keyType', undefined],
+    ['issue.caTimeout', '600'],
+    ['issue.solver', null],
+    ['issue.solver', { solver: {} }],
+    ['issue.eab', null],
+    ['issue.eab', { [directory]: { kid: 'k' } }],
+    ['issue.standby', {}],
+    ['deploy', {}],
+    ['deploy', [null]],
+    ['deploy', [{ kind: 'directory', settings: null }]],
+    ['deploy', [{ kind: 'directory', settings: { path: {} } }]],
+    ['current', null],
+    ['current.id', undefined],
+    ['current.id', '../../x'],
+    ['current.notBefore', 'soon'],
+    ['current.notAfter', 1],
+    ['current.directory', 'file:///etc/passwd'],
+    ['current.keyType', null],
+    ['current.revokedAt', 'long ago'],
+  ]
+  for (const [path, value] of damaged)
+    t.equal(await read(but(record, path, value)), undefined, `${path}: ${JSON.stringify(value)}`)
+  t.equal(await read('{'), undefined)
+  t.equal(await read(record, 'c.example.com'), undefined, 'copied under another name')
+  const long = `${'x'.repeat(250)}.example.com`
+  t.same(await read({ ...record, name: long }, long), { ...record, name: long }, 'a long name is shortened on disk')
+  for (const advice of [null, {}, { nextLook: 'soon' }, { nextLook: directory }, { window: { start: 'a' } }]) {
+    t.same(await read(but(record, 'current.advice', advice)), but(record, 'current.advice', undefined))
+  }
+})
+
+t.test('nor is an order in progress, which goes', async (t) => {
+  const state = await StateFolder.open(makeFolder(t))
+  const orders = new OrdersInProgress(state, 'a.example.com')
+  const file = state.path('certificates', 'a.example.com', 'orders', 'ca.example/directory.json')
+  const key = state.path('certificates', 'a.example.com', 'orders', 'ca.example/directory.key.pem')
+  const left = () => state.filesNow(['certificates', 'a.example.com', 'orders'])
+  put(file, order)
+  t.match(await orders.list(), [{ url: order.url }])
+  t.match(await orders.read(directory), { challenges: order.challenges })
+  await orders.sweep()
+  t.equal(left()?.length, 1, 'one that is whole stays')
+  put(file, { ...order, url: null })
+  t.match(await orders.list(), [{ url: undefined, names: order.names }])
+  const challenge = order.challenges[0]
+  const damaged: readonly [string, unknown][] = [
+    ['directory', undefined],
+    ['directory', 'no URL'],
+    ['directory', 'https://ca.example/other'],
+    ['url', 'file:///etc/passwd'],
+    ['url', 7],
+    ['names', [null]],
+    ['solver', null],
+    ['solver', {}],
+    ['challenges', [null]],
+    ['challenges', [{ ...challenge, token: '../../../victim' }]],
+    ['challenges', [{ ...challenge, token: '' }]],
+    ['challenges', [{ ...challenge, token: ['a'] }]],
+    ['challenges', [{ ...challenge, value: 1 }]],
+    ['challenges', [{ ...challenge, type: 'no-01' }]],
+  ]
+  for (const [path, value] of damaged) {
+    put(file, but(order, path, value))
+    put(key, 'a key')
+    const what = `${path}: ${JSON.stringify(value)}`
+    t.same(await orders.list(), [], what)
+    t.equal(await orders.read(directory), undefined, what)
+    await orders.sweep()
+    t.same(left(), [], `${what} is taken away with its key`)
+  }
+})
+
+t.test('nothing is written or removed beside the folder for challenges', async (t) => {
+  const folder = makeFolder(t)
+  const web = join(folder, 'web')
+  mkdirSync(web)
+  writeFileSync(join(folder, 'victim'), 'precious')
+  const solver = webroot({ folder: web })
+  const bad = {
+    type: 'http-01',
+    domain: 'a.example.com',
+    place: '/',
+    value: 'v',
+    token: '../../../victim',
+  } as const
+  await t.rejects(async () => solver.present(bad, [], new AbortController().signal), { code: 'SOLVER_FAILED' })
+  await t.rejects(async () => solver.cleanUp(bad, [], new AbortController().signal), { code: 'SOLVER_FAILED' })
+  t.equal(readFileSync(join(folder, 'victim'), 'utf8'), 'precious')
+  t.same(readdirSync(web), [], 'not even a folder was made')
+})
