@@ -1,6 +1,7 @@
 import type { CertificateBundle } from '../certificate/bundle.js'
 import { ownRenewalTime, spreadOf } from '../certificate/renewal-time.js'
 import type { Config } from '../config/config.js'
+import { CertError } from '../errors.js'
 import { type CaAccess, requireAccount } from '../issuer/ca-sessions.js'
 import { orderNames } from '../issuer/order-names.js'
 import type { Wanted } from '../pipeline/due.js'
@@ -8,6 +9,7 @@ import { findStored, obtain } from '../pipeline/obtain.js'
 import { requireUseful } from '../pipeline/plan.js'
 import { Secret } from '../secret.js'
 import { accessTo, issueRequest } from '../sources/issue-request.js'
+import { isStandby, standbyEnd } from '../standby-name.js'
 import { StateFolder } from '../state/state-folder.js'
 import { withChallengeBucket } from './challenge-bucket.js'
 import { defineCommand } from './command.js'
@@ -130,6 +132,11 @@ type CertificateOrder = Omit<Wanted, 'deploy'>
 /** Everything that can be refused without asking anybody. */
 const readOrder = (values: OrderValues, config: Config | undefined): CertificateOrder => {
   const names = orderNames(values.domain)
+  if (values.name !== undefined && isStandby(values.name)) {
+    throw new CertError('USAGE', `no certificate can be called ${values.name}`, {
+      hint: `choose a --name that does not end in ${standbyEnd}: what --standby keeps ready is filed under such a name`,
+    })
+  }
   return {
     name: values.name ?? (names[0] as string),
     names,

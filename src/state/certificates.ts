@@ -5,6 +5,7 @@ import {
   type CertificateRecord,
   type DeploySettings,
   type IssuedVersion,
+  isVersionId,
   parseCertificateRecord,
 } from './certificate-record.js'
 import type { StateFolder } from './state-folder.js'
@@ -83,6 +84,7 @@ export class CertificateStore {
     issued: Issued,
   ): Promise<void> {
     const id = bundle.fingerprint.sha256.slice(0, 12)
+    const before = (await this.read())?.current?.id
     await this.#state.sweep([...this.#folder, id])
     await Promise.all([
       this.#state.write([...this.#folder, id, certificateFile], fullchain(bundle)),
@@ -90,6 +92,14 @@ export class CertificateStore {
     ])
     const dates = { notBefore: bundle.notBefore.toISOString(), notAfter: bundle.notAfter.toISOString() }
     await this.keepRecord({ ...record, schema: 2, current: { id, ...dates, ...issued } })
+    // One more than is needed, since the one before may still be in place somewhere. What is left goes the next time.
+    if (before !== undefined && before !== id) await this.#keepOnly([id, before]).catch(() => undefined)
+  }
+
+  async #keepOnly(kept: readonly string[]): Promise<void> {
+    for (const id of await this.#versions()) {
+      if (!kept.includes(id)) await this.#state.removeFolder([...this.#folder, id])
+    }
   }
 
   /** Not to be renewed any more; where `isMeant` picks targets, only not to be deployed there. @returns was anything changed? */
@@ -101,6 +111,16 @@ export class CertificateStore {
     if (!forgotten && deploy.length === record.deploy.length) return false
     await this.keepRecord({ ...record, deploy, ...(forgotten && { forgotten }) })
     return true
+  }
+
+  /** The private keys of all versions; the certificates stay, such as for `revoke`. */
+  async removeKeys(): Promise<void> {
+    for (const id of await this.#versions()) await this.#state.remove([...this.#folder, id, keyFile])
+  }
+
+  /** The folders of issued certificates, and nothing else that may lie there. */
+  async #versions(): Promise<readonly string[]> {
+    return (await this.#state.listFolders(this.#folder)).filter(isVersionId)
   }
 
   /** Nothing changes where another certificate is in use by now. */

@@ -6,7 +6,9 @@ import { webroot } from '../../src/solvers/webroot.js'
 import { type CertificateRecord, CertificateStore } from '../../src/state/certificates.js'
 import { OrdersInProgress } from '../../src/state/order-in-progress.js'
 import { StateFolder } from '../../src/state/state-folder.js'
-import { makeFolder } from '../issue-command.js'
+import { makeFolder, testOutput } from '../issue-command.js'
+import { runCommand } from '../run-command.js'
+import { openRenewWorld } from './renew-world.js'
 
 const directory = 'https://ca.example/directory'
 
@@ -171,3 +173,69 @@ t.test('nothing is written or removed beside the folder for challenges', async (
   t.equal(readFileSync(join(folder, 'victim'), 'utf8'), 'precious')
   t.same(readdirSync(web), [], 'not even a folder was made')
 })
+
+t.test('what the configuration had', async (t) => {
+  const world = await openRenewWorld(t)
+  const { ca } = world
+  mkdirSync(world.path('web'))
+  ca.manners.lifetime = { days: 90, used: 0.1 }
+  const entry = (name: string) => `
+  ${name}:
+    domains: [${name}]
+    issue: { ca: '${ca.directoryUrl}', webroot: '${world.path('web')}' }
+    deploy: [{ directory: { path: '${world.path(name)}' } }]`
+  const configure = (...names: readonly string[]) =>
+    world.configure(`account: { agree-tos: true }\ncertificates:${names.map(entry).join('') || ' {}'}\n`)
+  const [c, d] = ['c.example.com', 'd.example.com']
+  const renew = async (...words: readonly string[]) => {
+    const result = await world.renew(words, { here: true })
+    const names = result.json.results.filter(({ due }) => due !== undefined).map(({ name, due }) => `${name} ${due}`)
+    return { ...result, names }
+  }
+  const recorded = (name: string): Partial<CertificateRecord> =>
+    JSON.parse(readFileSync(join(world.state, 'certificates', name, 'certificate.json'), 'utf8'))
+  configure(c, d)
+  t.same((await renew()).names, [`${c} true`, `${d} true`])
+
+  await t.test('is remembered where the file was emptied or has gone', async (t) => {
+    configure()
+    const emptied = await renew()
+    t.equal(emptied.code, 0, emptied.stderr)
+    t.same(emptied.names, [`${c} false`, `${d} false`])
+    t.equal(emptied.stderr.match(/holds no certificates any more: what is remembered/g)?.length, 1)
+    const words = ['renew', '--json', '--state-dir', world.state]
+    const gone = await runCommand(words, { here: true, environment: { HOME: world.path('home') } })
+    t.match(JSON.parse(gone.stdout), {
+      results: [
+        { name: c, due: false },
+        { name: d, due: false },
+      ],
+    })
+    t.match(gone.stderr, /there is no configuration any more: what is remembered/)
+    t.match([recorded(c).forgotten, recorded(d).forgotten], [undefined, undefined])
+  })
+
+  await t.test('is forgotten where it was taken out, for good', async (t) => {
+    configure(d)
+    t.same((await renew('--dry-run')).names, [`${d} false`])
+    t.equal(recorded(c).forgotten, undefined, 'not by who only looks')
+    const { names, stderr } = await renew()
+    t.same(names, [`${d} false`])
+    t.notMatch(stderr, /remembered/)
+    t.equal(recorded(c).forgotten, true)
+    world.configure('certificates: [')
+    t.same((await renew()).names, [`${d} false`], 'and does not come back')
+  })
+
+  await t.test('is renewed again where it was put back', async (t) => {
+    const orders = ca.orders.length
+    configure(c, d)
+    t.same((await renew()).names, [`${c} false`, `${d} false`])
+    t.match(recorded(c), { configured: true, forgotten: undefined })
+    world.configure('certificates: [')
+    t.same((await renew()).names, [`${c} false`, `${d} false`])
+    t.equal(ca.orders.length, orders, 'what is not due is not ordered')
+  })
+})
+
+t.test('nothing was given away by any of this', async (t) => testOutput(t))
