@@ -1,5 +1,5 @@
 // What is remembered between two renewals: damaged by somebody's hand, taken out of the configuration, and put back.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { webroot } from '../../src/solvers/webroot.js'
@@ -8,7 +8,8 @@ import { OrdersInProgress } from '../../src/state/order-in-progress.js'
 import { StateFolder } from '../../src/state/state-folder.js'
 import { makeFolder, testOutput } from '../issue-command.js'
 import { runCommand } from '../run-command.js'
-import { openRenewWorld } from './renew-world.js'
+import { startStubCa } from '../stub-ca.js'
+import { at, openRenewWorld } from './renew-world.js'
 
 const directory = 'https://ca.example/directory'
 
@@ -235,6 +236,161 @@ t.test('what the configuration had', async (t) => {
     world.configure('certificates: [')
     t.same((await renew()).names, [`${c} false`, `${d} false`])
     t.equal(ca.orders.length, orders, 'what is not due is not ordered')
+  })
+})
+
+t.test('what stands by, and what was replaced', async (t) => {
+  const world = await openRenewWorld(t)
+  const { ca } = world
+  const second = await startStubCa(t)
+  mkdirSync(world.path('web'))
+  for (const one of [ca, second]) one.manners.lifetime = { days: 90, used: 0.1 }
+  const here = { here: true }
+  const run = (...words: readonly string[]) => runCommand([...words, '--state-dir', world.state], here)
+  const certificate = (name: string) => join(world.state, 'certificates', name)
+  const versions = () => readdirSync(certificate(name)).filter((one) => /^[0-9a-f]{12}$/.test(one))
+  const keys = () =>
+    [name, `${name}~standby`].flatMap((one) =>
+      readdirSync(certificate(one), { recursive: true, encoding: 'utf8' }).filter((file) =>
+        file.endsWith('privkey.pem'),
+      ),
+    )
+  const name = 'e.example.com'
+  const words = [...at(ca, world.path('web'), name), '--directory', world.path('e'), '--standby', second.directoryUrl]
+  t.equal((await world.issue(words, here)).code, 0)
+  t.equal((await world.renew([], here)).code, 0)
+
+  await t.test('stands by without being missed elsewhere', async (t) => {
+    const { code, stdout } = await run('status')
+    t.equal(code, 0, stdout)
+    t.match(stdout, `directory ${world.path('e')} (archive only): done`)
+    t.notMatch(stdout, 'certificate is there, valid')
+  })
+
+  await t.test('is put into the archive alone when it is tried again', async (t) => {
+    rmSync(world.path('e'), { recursive: true })
+    writeFileSync(world.path('e'), 'a file in its place')
+    rmSync(certificate(`${name}~standby`), { recursive: true })
+    t.equal((await world.renew([], here)).code, 3)
+    rmSync(world.path('e'))
+    const { code, stdout, stderr } = await run('sync', '--now')
+    t.equal(code, 0, stderr)
+    t.match(stdout, 'archive only')
+    t.match(readdirSync(world.path('e')), [/^\d{4}-/])
+    t.equal(readdirSync(world.path('e')).length, 1, 'no latest')
+  })
+
+  await t.test('nothing else is called so', async (t) => {
+    const issued = await world.issue([...words, '--name', 'x~standby'], here)
+    t.equal(issued.code, 2)
+    t.match(issued.stderr, 'no certificate can be called x~standby')
+    writeFileSync(world.path('bad.yaml'), 'certificates:\n  x~standby: { domains: [x.example.com] }\n')
+    for (const command of [
+      ['config', 'check'],
+      ['issue-and-deploy', '--name', 'x', '--dry-run'],
+    ]) {
+      const { code, stdout } = await run(...command, '--json', '--config', world.path('bad.yaml'))
+      t.equal(code, 2)
+      t.match(JSON.parse(stdout), { error: { code: 'CONFIG_INVALID', message: /must not end in ~standby/ } })
+    }
+  })
+
+  await t.test('the version before is kept, and no other', async (t) => {
+    const [first] = versions()
+    mkdirSync(join(certificate(name), 'notes'))
+    t.equal((await world.issue([...words, '--force-renewal'], here)).code, 0)
+    const before = versions()
+    t.equal(before.length, 2)
+    t.equal((await world.issue([...words, '--force-renewal'], here)).code, 0)
+    t.equal(versions().length, 2)
+    t.notOk(versions().includes(first ?? ''))
+    t.ok(
+      versions().some((one) => before.includes(one)),
+      'the one before',
+    )
+    t.ok(readdirSync(certificate(name)).includes('notes'), 'what is no version of ours is left alone')
+  })
+
+  await t.test('goes with all its keys when it is forgotten', async (t) => {
+    t.equal(keys().length, 3)
+    const { code, stdout, stderr } = await run('forget', name)
+    t.equal(code, 0)
+    t.match(stdout, `its renewal`)
+    t.match(stdout, `the renewal of ${name}~standby`)
+    t.notMatch(stderr, 'warning')
+    t.same(keys(), [])
+    const { json } = await world.renew([], here)
+    t.same(
+      json.results.filter(({ due }) => due !== undefined),
+      [],
+    )
+  })
+
+  await t.test('is ordered anew where an entry still has it issued, which forget says', async (t) => {
+    world.configure(`
+account: { agree-tos: true }
+certificates:
+  ${name}:
+    domains: [${name}]
+    issue: { ca: '${ca.directoryUrl}', webroot: '${world.path('web')}' }
+    deploy: [{ directory: { path: '${world.path('e')}' } }]
+`)
+    const forget = await run('forget', name, '--config', world.path('acme-oss.yaml'), '--json')
+    t.equal(forget.code, 0)
+    t.match(forget.stderr, 'take the entry out as well')
+    t.match(JSON.parse(forget.stdout), { warnings: [/take the entry out as well/] })
+    const { json } = await world.renew([], here)
+    t.match(
+      json.results.filter(({ due }) => due !== undefined),
+      [{ name, due: true, error: null }],
+    )
+    t.ok(world.deployed('e'))
+  })
+})
+
+t.test('what issue-and-deploy is to be called, and what it goes by', async (t) => {
+  const world = await openRenewWorld(t)
+  const { ca } = world
+  const here = { here: true }
+  const [f, g] = ['f.example.com', 'g.example.com']
+  mkdirSync(world.path('web'))
+  ca.manners.lifetime = { days: 90, used: 0.1 }
+  const to = ['--directory', world.path('f')]
+  const recorded = (name: string): Partial<CertificateRecord> =>
+    JSON.parse(readFileSync(join(world.state, 'certificates', name, 'certificate.json'), 'utf8'))
+  t.equal((await world.issue([...at(ca, world.path('web'), f, g), ...to], here)).code, 0)
+
+  await t.test('the same names in another order are the same certificate', async (t) => {
+    const { code, stderr } = await world.issue([...at(ca, world.path('web'), g, f), ...to], here)
+    t.equal(code, 0, stderr)
+    t.equal(ca.orders.length, 1)
+    t.same(readdirSync(join(world.state, 'certificates')), [f])
+    t.equal((await world.issue([...at(ca, world.path('web'), g), '--directory', world.path('g')], here)).code, 0)
+    t.same(recorded(g).names, [g], 'others are another')
+    t.same(recorded(f).names?.length, 2)
+  })
+
+  await t.test("what an entry has issued is the entry's", async (t) => {
+    t.equal(recorded(g).configured, undefined)
+    const others = `
+  h.example.com: { domains: [h.example.com] }`
+    const entry = `
+  ${g}:
+    domains: [${g}]
+    issue: { ca: '${ca.directoryUrl}', webroot: '${world.path('web')}' }
+    deploy: [{ directory: { path: '${world.path('g')}' } }]`
+    world.configure(`account: { agree-tos: true }\ncertificates:${others}${entry}\n`)
+    const { code, stderr } = await world.issue([...at(ca, world.path('web'), g), '--directory', world.path('g')], here)
+    t.equal(code, 0, stderr)
+    t.match(stderr, `from now on renew goes by what ${world.path('acme-oss.yaml')} says of ${g}`)
+    t.equal(recorded(g).configured, true)
+    world.configure(`certificates:${others}\n`)
+    const { json } = await world.renew([], here)
+    t.same(
+      json.results.filter(({ due }) => due !== undefined).map(({ name }) => name),
+      [f],
+      'taking it out ends its renewal',
+    )
   })
 })
 
