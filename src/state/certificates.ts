@@ -67,9 +67,14 @@ export class CertificateStore {
     return (await this.#state.writtenAt([...this.#folder, recordFile])) !== undefined
   }
 
+  /** PEM, leaf first. It outlives its key. */
+  readCertificates({ id }: IssuedVersion): Promise<string | undefined> {
+    return this.#state.read([...this.#folder, id, certificateFile])
+  }
+
   async readMaterial(version: IssuedVersion): Promise<StoredMaterial | undefined> {
     const [certificates, privateKey] = await Promise.all([
-      this.#state.read([...this.#folder, version.id, certificateFile]),
+      this.readCertificates(version),
       this.#state.read([...this.#folder, version.id, keyFile]),
     ])
     return certificates === undefined || privateKey === undefined

@@ -319,6 +319,9 @@ t.test('what stands by, and what was replaced', async (t) => {
     t.match(stdout, `the renewal of ${name}~standby`)
     t.notMatch(stderr, 'warning')
     t.same(keys(), [])
+    const revoked = await run('revoke', name)
+    t.equal(revoked.code, 0, revoked.stderr)
+    t.match(revoked.stderr, 'in the name of the account')
     const { json } = await world.renew([], here)
     t.same(
       json.results.filter(({ due }) => due !== undefined),
@@ -342,7 +345,7 @@ certificates:
     const { json } = await world.renew([], here)
     t.match(
       json.results.filter(({ due }) => due !== undefined),
-      [{ name, due: true, error: null }],
+      [{ name, due: true, why: 'there is none yet', error: null }],
     )
     t.ok(world.deployed('e'))
   })
