@@ -1,17 +1,19 @@
+import { certificateNamed } from '../config/config.js'
 import { CertError } from '../errors.js'
+import { isStandby, standbyName } from '../standby-name.js'
 import { CertificateStore, certificateNames, type DeploySettings } from '../state/certificates.js'
 import type { TargetRecord } from '../state/deployment-record.js'
 import { Deployment, readDeployments, removeDamaged } from '../state/deployments.js'
-import { withLock } from '../state/lock.js'
+import { type LockOptions, withLock } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
-import { defineCommand, exitCodes } from './command.js'
-import { commonFlags, stateRoot } from './common-flags.js'
+import { defineCommand, exitCodes, type Surroundings } from './command.js'
+import { type Common, commonFlags, stateRoot } from './common-flags.js'
 import { printable } from './deployment.js'
 import { printJson } from './json.js'
 import { chosenNames } from './sync.js'
 import type { AskedTarget } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
-import { targetName } from './wanted-targets.js'
+import { openConfig, targetName } from './wanted-targets.js'
 
 export const command = defineCommand({
   name: 'forget',
@@ -30,21 +32,63 @@ export const command = defineCommand({
     const isIssued = certificateNames(StateFolder.at(root)).includes(name)
     if (!isIssued) await chosenNames(StateFolder.at(root), [name])
     const state = await StateFolder.open(root)
-    const wait = (owner: string): void =>
+    const { now, signal } = surroundings
+    const onWait = (owner: string): void =>
       terminal.progress(`waiting for ${owner}, which is at work on ${printable(name)}`)
-    const waiting = { signal: surroundings.signal, onWait: wait }
-    const forgotten = await withLock(state, name, waiting, () => forget(state, name, target, surroundings.now))
-    const isRenewed = await withLock(state, `issue ${name}`, waiting, () =>
-      new CertificateStore(state, name).forget(target === undefined ? undefined : (one) => isOn(target, one)),
-    )
-    if (isRenewed && target === undefined) forgotten.push('its renewal')
+    const work = { state, target, now, waiting: { signal, onWait } }
+    const isConfigured = target === undefined && (await isInConfig(state, name, values, surroundings))
+    const forgotten = await forgetOne(name, work)
+    // What stands by for it is of no use without it.
+    if (target === undefined) forgotten.push(...(await forgetOne(standbyName(name), work)))
+    const warnings = isConfigured
+      ? [`the configuration still has ${printable(name)} issued, and renew goes by it: take the entry out as well`]
+      : []
+    for (const warning of warnings) terminal.warning(warning)
     if (values.json) {
-      terminal.result(printJson({ schema: 'acme-oss/1', command: 'forget', ok: true, name, forgotten, error: null }))
+      terminal.result(
+        printJson({ schema: 'acme-oss/1', command: 'forget', ok: true, name, forgotten, warnings, error: null }),
+      )
     } else if (forgotten.length === 0) terminal.result(`${printable(name)}: nothing was wanted any more`)
     else terminal.result(`${printable(name)}: no longer wanted: ${forgotten.join(', ')}`)
     return exitCodes.done
   },
 })
+
+interface Work {
+  readonly state: StateFolder
+  readonly target: string | undefined
+  readonly now: () => Date
+  readonly waiting: LockOptions
+}
+
+/** What is wanted of it anywhere, and its renewal. @returns what was wanted and is not any more */
+const forgetOne = async (name: string, { state, target, now, waiting }: Work): Promise<string[]> => {
+  const forgotten = await withLock(state, name, waiting, () => forget(state, name, target, now))
+  const store = new CertificateStore(state, name)
+  const isRenewed = await withLock(state, `issue ${name}`, waiting, async () => {
+    if (target !== undefined) return await store.forget((one) => isOn(target, one))
+    const isChanged = await store.forget(undefined)
+    await store.removeKeys()
+    return isChanged
+  })
+  if (isRenewed && target === undefined) forgotten.push(isStandby(name) ? `the renewal of ${name}` : 'its renewal')
+  return forgotten
+}
+
+/** Is it issued by an entry, which would have it issued again? Where that cannot be read, what is remembered says. */
+const isInConfig = async (
+  state: StateFolder,
+  name: string,
+  values: Common,
+  surroundings: Surroundings,
+): Promise<boolean> => {
+  try {
+    const config = await openConfig(values, surroundings, false)
+    return config !== undefined && certificateNamed(config, name)?.issue !== undefined
+  } catch {
+    return (await new CertificateStore(state, name).read())?.configured === true
+  }
+}
 
 const isOn = (target: string, { kind, settings }: DeploySettings): boolean =>
   kind === target || nameOf({ kind, settings }) === target

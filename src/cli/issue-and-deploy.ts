@@ -1,6 +1,7 @@
 import type { CertificateBundle } from '../certificate/bundle.js'
 import { ownRenewalTime, spreadOf } from '../certificate/renewal-time.js'
-import type { Config } from '../config/config.js'
+import { type Config, certificateNamed } from '../config/config.js'
+import { CertError } from '../errors.js'
 import { type CaAccess, requireAccount } from '../issuer/ca-sessions.js'
 import { orderNames } from '../issuer/order-names.js'
 import type { Wanted } from '../pipeline/due.js'
@@ -8,6 +9,8 @@ import { findStored, obtain } from '../pipeline/obtain.js'
 import { requireUseful } from '../pipeline/plan.js'
 import { Secret } from '../secret.js'
 import { accessTo, issueRequest } from '../sources/issue-request.js'
+import { isStandby, standbyEnd } from '../standby-name.js'
+import { CertificateStore } from '../state/certificates.js'
 import { StateFolder } from '../state/state-folder.js'
 import { withChallengeBucket } from './challenge-bucket.js'
 import { defineCommand } from './command.js'
@@ -44,7 +47,9 @@ export const command = defineCommand({
     const terminal = new Terminal(surroundings, { ...given, color: wantsColor(given['no-color'], surroundings) })
     const config = await openConfig(given, surroundings, true)
     const values = parsed.read(flags, issueLayer(config, given))
-    const read = readOrder(values, config)
+    // Only looked at, so that a refusal leaves nothing behind.
+    const folder = StateFolder.at(stateRoot(values, surroundings))
+    const read = await filedUnder(readOrder(values, config), values.name, folder)
     const wish = { values, targetValues: () => values, config: async () => config, surroundings, terminal, typed: true }
     const asked = await wantedTargets(wish, read)
     const solver = withChallengeBucket(solverSettings(values, read.names), asked)
@@ -55,10 +60,9 @@ export const command = defineCommand({
       const targets = reach.targets(asked)
       requireUseful(order.names, targets)
       requireSolver(solver)
-      const wanted = { ...order, deploy: asked }
+      const isConfigured = config !== undefined && certificateNamed(config, order.name)?.issue !== undefined
+      const wanted = { ...order, deploy: asked, ...(isConfigured && { configured: true }) }
       const force = values['force-renewal']
-      // Only looked at, so that a refusal leaves nothing behind.
-      const folder = StateFolder.at(stateRoot(values, surroundings))
       const stored = force ? undefined : await findStored(folder, wanted, now())
       const access = await accessTo(order.issue)
       if (stored === undefined) for (const one of access) await requireAccount(folder, one)
@@ -100,6 +104,11 @@ export const command = defineCommand({
           onWait: (owner) => terminal.progress(`waiting for ${owner}, which is issuing ${order.name}`),
         })
         if (!obtained.ordered) showNotDue(terminal, obtained.bundle)
+        if (isConfigured) {
+          terminal.progress(
+            `from now on renew goes by what ${config.path} says of ${order.name}, until the entry is taken out`,
+          )
+        }
         return await carryOutAlone({
           command: name,
           json: values.json,
@@ -130,11 +139,32 @@ type CertificateOrder = Omit<Wanted, 'deploy'>
 /** Everything that can be refused without asking anybody. */
 const readOrder = (values: OrderValues, config: Config | undefined): CertificateOrder => {
   const names = orderNames(values.domain)
+  if (values.name !== undefined && isStandby(values.name)) {
+    throw new CertError('USAGE', `no certificate can be called ${values.name}`, {
+      hint: `choose a --name that does not end in ${standbyEnd}: what --standby keeps ready is filed under such a name`,
+    })
+  }
   return {
     name: values.name ?? (names[0] as string),
     names,
     issue: issueSettings(values, names, config?.account.eab),
   }
+}
+
+/** The same names in another order are the same certificate, which was called after the one that came first then. */
+const filedUnder = async (
+  order: CertificateOrder,
+  given: string | undefined,
+  state: StateFolder,
+): Promise<CertificateOrder> => {
+  if (given !== undefined) return order
+  const wanted = [...order.names].sort().join()
+  for (const one of order.names) {
+    const known = await new CertificateStore(state, one).read()
+    if (known !== undefined && !known.forgotten && [...known.names].sort().join() === wanted)
+      return { ...order, name: one }
+  }
+  return order
 }
 
 const showNotDue = (terminal: Terminal, bundle: CertificateBundle): void => {

@@ -45,7 +45,15 @@ export const command = defineCommand({
     const state = values['dry-run'] ? StateFolder.at(root) : await StateFolder.open(root)
     const { config, fault } = await readableConfig(values, surroundings, values['dry-run'] ? undefined : state)
     if (fault !== undefined) showFailure(terminal, 'what is remembered has to do', fault)
-    const all = await renewables({ config, state, read: parsed.read, isUnreadable: fault !== undefined })
+    const all = await renewables({
+      config,
+      state,
+      read: parsed.read,
+      isUnreadable: fault !== undefined,
+      isKept: !values['dry-run'],
+      signal: surroundings.signal,
+      warn: (what) => terminal.warning(what),
+    })
     // A certificate and the one that stands by for it are one machine's.
     const meant = (name: string) => isInShard(ownName(name), values.shard)
     const chosen = chosenOf(all, parsed.words, state).filter(({ name }) => meant(name))

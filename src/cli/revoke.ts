@@ -130,15 +130,17 @@ const readStored = async (state: StateFolder, name: string): Promise<Condemned> 
       hint: near === undefined ? 'give its file with --fullchain' : `did you mean ${near}?`,
     })
   }
-  const material = await store.readMaterial(record.current)
-  const certificate = material && firstCertificate(material.certificates)
-  if (material === undefined || certificate === undefined) {
+  const certificates = await store.readCertificates(record.current)
+  const certificate = certificates === undefined ? undefined : firstCertificate(certificates)
+  if (certificate === undefined) {
     throw new CertError('STATE_UNUSABLE', `the stored certificate of ${name} cannot be read`, {
       hint: 'give it with --fullchain',
     })
   }
   const { email, caBundle: bundle } = record.issue
-  const key = readKey(material.privateKey.reveal(), 'the stored key', certificate)
+  // A certificate that was forgotten has none; the account that ordered it may revoke it all the same.
+  const material = await store.readMaterial(record.current)
+  const key = material && readKey(material.privateKey.reveal(), 'the stored key', certificate)
   return { certificate, ca: findCa(record.current.directory), key, email, caBundle: bundle }
 }
 

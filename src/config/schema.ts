@@ -1,4 +1,5 @@
 import type * as Zod from 'zod'
+import { isStandby, standbyEnd } from '../standby-name.js'
 import type { Options } from './option.js'
 import type { Place } from './yaml-file.js'
 
@@ -71,7 +72,7 @@ const documentSchema = (z: Z, targets: TargetOptions) => {
     defaults: z.strictObject(kinds).partial().optional().describe('what every target of a kind begins with'),
     certificates: z
       .record(
-        line,
+        line.refine((name) => !isStandby(name), `must not end in ${standbyEnd}, as what renew keeps ready does`),
         z
           .strictObject({
             domains: names.describe('the names in the certificate'),

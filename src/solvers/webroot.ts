@@ -23,7 +23,15 @@ export const webroot = ({ folder }: WebrootOptions): Solver => {
       if (systemCode(error) !== 'EEXIST') throw error
     }
   }
-  const fileOf = (challenge: Challenge) => join(wellKnown, 'acme-challenge', challenge.token)
+  const fileOf = ({ token }: Challenge) => {
+    // Whoever it came from: nothing is written or removed anywhere else, since we may be root.
+    if (!/^[\w-]+$/.test(token)) {
+      throw new CertError('SOLVER_FAILED', 'the token of a challenge is no name for a file, and was left alone', {
+        hint: 'it comes from the CA, or from an order in progress in the state folder: see what is wrong there',
+      })
+    }
+    return join(wellKnown, 'acme-challenge', token)
+  }
   const failed = (error: unknown): CertError =>
     new CertError(
       'SOLVER_FAILED',
@@ -45,8 +53,8 @@ export const webroot = ({ folder }: WebrootOptions): Solver => {
       if (!found.isDirectory()) throw failed(Object.assign(new Error('not a folder'), { code: 'ENOTDIR' }))
     },
     present: async (challenge) => {
+      const file = fileOf(challenge)
       try {
-        const file = fileOf(challenge)
         for (let tries = 1; ; tries++) {
           try {
             await makeReadable(wellKnown)

@@ -31,6 +31,7 @@ export interface KeptChallenge {
 
 const root = 'certificates'
 const folder = 'orders'
+const recordEnd = '.json'
 const keyEnd = '.key.pem'
 
 /** The orders of one certificate that are in progress, one for each CA. What a killed process began is found here. */
@@ -47,18 +48,33 @@ export class OrdersInProgress {
   async list(): Promise<readonly OrderInProgress[]> {
     // Mostly there is none.
     if ((this.#state.filesNow(this.#folder) ?? []).length === 0) return []
-    const files = (await this.#state.list(this.#folder)).filter((file) => file.endsWith('.json'))
-    const orders = await Promise.all(files.map(async (file) => parse(await this.#state.read([...this.#folder, file]))))
+    const orders = await Promise.all((await this.#files()).map((file) => this.#read(file)))
     return orders.filter((order) => order !== undefined)
   }
 
+  async #files(): Promise<readonly string[]> {
+    return (await this.#state.list(this.#folder)).filter((file) => file.endsWith(recordEnd))
+  }
+
   async read(directory: string): Promise<OrderInProgress | undefined> {
-    return parse(await this.#state.read([...this.#folder, `${label(directory)}.json`]))
+    return await this.#read(`${label(directory)}${recordEnd}`)
+  }
+
+  /** One that is filed under another CA could never be ended. */
+  async #read(file: string): Promise<OrderInProgress | undefined> {
+    const order = parse(await this.#state.read([...this.#folder, file]))
+    // A long name is shortened on disk.
+    const isOwn = order !== undefined && this.#path(`${label(order.directory)}${recordEnd}`) === this.#path(file)
+    return isOwn ? order : undefined
+  }
+
+  #path(file: string): string {
+    return this.#state.path(...this.#folder, file)
   }
 
   async keep(order: OrderInProgress): Promise<void> {
     const text = `${JSON.stringify({ ...order, url: order.url ?? null }, null, 2)}\n`
-    await this.#state.write([...this.#folder, `${label(order.directory)}.json`], text)
+    await this.#state.write([...this.#folder, `${label(order.directory)}${recordEnd}`], text)
   }
 
   /** The key of the certificate that is ordered; without it, what was issued would be of no use. */
@@ -85,7 +101,7 @@ export class OrdersInProgress {
 
   /** The key goes last: without it, what was issued could no longer be fetched. */
   async remove(directory: string): Promise<void> {
-    await this.#state.remove([...this.#folder, `${label(directory)}.json`])
+    await this.#state.remove([...this.#folder, `${label(directory)}${recordEnd}`])
     await this.removeKey(directory)
   }
 
@@ -93,9 +109,17 @@ export class OrdersInProgress {
     await this.#state.remove([...this.#folder, `${label(directory)}${keyEnd}`])
   }
 
-  /** Takes away what killed processes left half written: it can be a key. */
+  /**
+   * Takes away what killed processes left half written: it can be a key. So can what lies beside a record that cannot be
+   * made sense of, which nobody would ever end.
+   */
   async sweep(): Promise<void> {
     await this.#state.sweep(this.#folder)
+    for (const file of await this.#files()) {
+      if ((await this.#read(file)) !== undefined) continue
+      await this.#state.remove([...this.#folder, file])
+      await this.#state.remove([...this.#folder, `${file.slice(0, -recordEnd.length)}${keyEnd}`])
+    }
   }
 }
 
@@ -118,14 +142,45 @@ export const label = (directory: string): string => {
   return `${host}${pathname === '/' ? '' : pathname}`
 }
 
+/** Somebody else's hand may have been in it: it says what is run, and which files are removed. */
 const parse = (text: string | undefined): OrderInProgress | undefined => {
   if (text === undefined) return undefined
   try {
-    const order = JSON.parse(text) as OrderInProgress & { readonly url: string | null }
-    return order.schema === 1 && Array.isArray(order.challenges) && Array.isArray(order.names)
-      ? { ...order, url: order.url ?? undefined }
-      : undefined
+    const order: unknown = JSON.parse(text)
+    return isOrder(order) ? { ...order, url: order.url ?? undefined } : undefined
   } catch {
     return undefined
   }
 }
+
+type Written = Omit<OrderInProgress, 'url'> & { readonly url?: string | null }
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isText = (value: unknown): value is string => typeof value === 'string'
+
+const isAddress = (value: unknown): boolean => isText(value) && /^https?:\/\//.test(value) && URL.canParse(value)
+
+const isOrder = (value: unknown): value is Written =>
+  isObject(value) &&
+  value['schema'] === 1 &&
+  ((value['url'] ?? undefined) === undefined || isAddress(value['url'])) &&
+  isAddress(value['directory']) &&
+  [value['account'], value['keyType'], value['placedAt']].every(isText) &&
+  ((value['profile'] ?? undefined) === undefined || isText(value['profile'])) &&
+  Array.isArray(value['names']) &&
+  value['names'].every(isText) &&
+  isObject(value['solver']) &&
+  isText(value['solver']['solver']) &&
+  Array.isArray(value['challenges']) &&
+  value['challenges'].every(isChallenge)
+
+const types: readonly unknown[] = ['http-01', 'dns-01', 'tls-alpn-01'] satisfies readonly KeptChallenge['type'][]
+
+const isChallenge = (value: unknown): boolean =>
+  isObject(value) &&
+  types.includes(value['type']) &&
+  [value['domain'], value['token'], value['place'], value['value']].every(isText) &&
+  // It becomes a file's name.
+  /^[\w-]{1,200}$/.test(String(value['token']))

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { type Dirent, readdirSync, readFileSync } from 'node:fs'
-import { access, constants, readdir, readFile, rename, stat, unlink } from 'node:fs/promises'
+import { access, constants, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join, sep } from 'node:path'
 import { makeFolder, sweepTemporaries, syncFolder, writeDurably } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
@@ -137,6 +137,15 @@ export class StateFolder {
       await syncFolder(dirname(to))
     } catch (error) {
       throw unusable(to, error)
+    }
+  }
+
+  /** With all that lies in it. */
+  async removeFolder(parts: readonly string[]): Promise<void> {
+    try {
+      await rm(this.path(...parts), { recursive: true, force: true })
+    } catch (error) {
+      throw unusable(this.path(...parts), error)
     }
   }
 

@@ -8,7 +8,8 @@ export const archiveOnly = (target: DeployTarget): DeployTarget => {
     identity: `${identity} archive only`,
     name: `${name} (archive only)`,
     kind,
-    settings,
+    // Also where it is made again out of what is recorded of it.
+    settings: { ...settings, 'archive-only': true },
     serves,
     ...(warmUp && { warmUp }),
     observe: async () => ({ status: 'refused' }),

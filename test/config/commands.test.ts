@@ -180,7 +180,8 @@ t.test('paths, one a line', async (t) => {
   t.notOk(existsSync(world.state), 'nothing is made for that')
 
   const remember = (name: string, solver: object) => {
-    const issue = { ca: [], agreeTos: true, keyType: 'ec256', reuseKey: false, caTimeout: 600, eab: {}, solver }
+    const ca = [{ name: 'test', directory: 'https://ca.example/directory' }]
+    const issue = { ca, agreeTos: true, keyType: 'ec256', reuseKey: false, caTimeout: 600, eab: {}, solver }
     const deploy = [{ kind: 'directory', settings: { path: `/srv/${name}` } }]
     mkdirSync(join(world.state, 'certificates', name), { recursive: true })
     const record = JSON.stringify({ schema: 2, name, names: [name], issue, deploy })

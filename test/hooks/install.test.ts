@@ -223,7 +223,9 @@ t.test('the units are sound, and may write where the configuration writes to', a
     `certificates:\n  example.com:\n    domains: [example.com]\n    issue: { webroot: /var/www/html }\n    deploy:\n${wanted.map((path) => `      - directory: { path: '${path}' }\n`).join('')}`,
   )
   const solver = { solver: 'webroot', webroot: '/srv/by hand' }
-  const record = { schema: 2, name: 'a', names: ['a'], issue: { ca: [], solver }, deploy: [] }
+  const ca = [{ name: 'test', directory: 'https://ca.example/directory' }]
+  const issue = { ca, agreeTos: true, keyType: 'ec256', reuseKey: false, caTimeout: 600, eab: {}, solver }
+  const record = { schema: 2, name: 'a', names: ['a'], issue, deploy: [] }
   machine.file('/var/lib/acme-oss/certificates/a/certificate.json', JSON.stringify(record))
   const { code, stderr } = await machine.install()
   t.equal(code, 0, stderr)

@@ -213,6 +213,7 @@ t.test('forget NAME', together(), async (t) => {
     ok: true,
     name: 'example.com',
     forgotten: [],
+    warnings: [],
     error: null,
   })
   ends(t, await callHook(world, newer), 0)
