@@ -45,6 +45,11 @@ export const command = defineCommand({
     const state = values['dry-run'] ? StateFolder.at(root) : await StateFolder.open(root)
     const { config, fault } = await readableConfig(values, surroundings, values['dry-run'] ? undefined : state)
     if (fault !== undefined) showFailure(terminal, 'what is remembered has to do', fault)
+    const warnings: string[] = []
+    const warn = (what: string): void => {
+      terminal.warning(what)
+      warnings.push(what)
+    }
     const all = await renewables({
       config,
       state,
@@ -52,7 +57,7 @@ export const command = defineCommand({
       isUnreadable: fault !== undefined,
       isKept: !values['dry-run'],
       signal: surroundings.signal,
-      warn: (what) => terminal.warning(what),
+      warn,
     })
     // A certificate and the one that stands by for it are one machine's.
     const meant = (name: string) => isInShard(ownName(name), values.shard)
@@ -103,7 +108,7 @@ export const command = defineCommand({
             command: 'renew',
             ok,
             results,
-            warnings: [],
+            warnings,
             error: fault === undefined ? null : errorJson(fault),
           }),
         )

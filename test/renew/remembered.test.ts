@@ -211,6 +211,7 @@ t.test('what the configuration had', async (t) => {
         { name: c, due: false },
         { name: d, due: false },
       ],
+      warnings: [/there is no configuration any more/],
     })
     t.match(gone.stderr, /there is no configuration any more: what is remembered/)
     t.match([recorded(c).forgotten, recorded(d).forgotten], [undefined, undefined])
