@@ -170,7 +170,8 @@ const homeFolder = (): string | undefined => {
 const words = process.argv.slice(2)
 const interruption = new AbortController()
 const surroundings: Surroundings = {
-  environment: process.env,
+  // A copy: each look into the real one is a call into the system, and a fleet takes a million of them.
+  environment: { ...process.env },
   input: process.stdin,
   output: process.stdout,
   errors: process.stderr,

@@ -47,7 +47,7 @@ export class OrdersInProgress {
   /** The directories of the CAs at which there are any. @throws CertError STATE_UNUSABLE */
   async list(): Promise<readonly OrderInProgress[]> {
     // Mostly there is none.
-    if ((this.#state.filesNow(this.#folder) ?? []).length === 0) return []
+    if (!this.#state.isThereNow(this.#folder)) return []
     const orders = await Promise.all((await this.#files()).map((file) => this.#read(file)))
     return orders.filter((order) => order !== undefined)
   }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Dirent, readdirSync, readFileSync } from 'node:fs'
+import { type Dirent, existsSync, readdirSync, readFileSync } from 'node:fs'
 import { access, constants, readdir, readFile, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, join, sep } from 'node:path'
 import { makeFolder, sweepTemporaries, syncFolder, writeDurably } from '../durable-file.js'
@@ -104,6 +104,11 @@ export class StateFolder {
       if (systemCode(error) === 'ENOENT') return []
       throw unusable(this.path(...parts), error)
     }
+  }
+
+  /** Is there anything of that name? Far quicker than to list a folder that is not there. */
+  isThereNow(parts: readonly string[]): boolean {
+    return existsSync(this.path(...parts))
   }
 
   /** All that lies in a folder, as the disk has it, hidden files too; undefined where that cannot be seen. */
