@@ -5,10 +5,10 @@ import { CertError } from '../errors.js'
 import { type CaAccess, requireAccount } from '../issuer/ca-sessions.js'
 import { orderNames } from '../issuer/order-names.js'
 import type { Wanted } from '../pipeline/due.js'
-import { findStored, obtain } from '../pipeline/obtain.js'
+import { findStored } from '../pipeline/obtain.js'
 import { requireUseful } from '../pipeline/plan.js'
 import { Secret } from '../secret.js'
-import { accessTo, issueRequest } from '../sources/issue-request.js'
+import { accessTo } from '../sources/issue-request.js'
 import { isStandby, standbyEnd } from '../standby-name.js'
 import { CertificateStore } from '../state/certificates.js'
 import { StateFolder } from '../state/state-folder.js'
@@ -18,7 +18,7 @@ import { commonFlags, deployFlags, stateRoot } from './common-flags.js'
 import { carryOutAlone, openReach, showPlanAlone } from './deployment.js'
 import type { Values } from './flag.js'
 import { issueLayer } from './issue-layer.js'
-import { dayOf, openIssuer, replacing, shownOrder } from './issued.js'
+import { dayOf, obtainShown, openIssuer, replacing, shownOrder } from './issued.js'
 import { issuerFlags, issueSettings, requireSolver, solverSettings } from './issuer-flags.js'
 import { targetFlags } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
@@ -90,19 +90,7 @@ export const command = defineCommand({
       const issuer = openIssuer(state, reach, surroundings, terminal)
       try {
         if (stored === undefined) await issuer.warmUp(access)
-        const obtained = await obtain({
-          wanted,
-          tidy: () => issuer.tidy(order.name, shown.observer),
-          issue: async (previous) => {
-            const request = await issueRequest(order.name, order.names, order.issue, previous)
-            return await shown.during(() => issuer.issue(request, shown.observer))
-          },
-          state,
-          now,
-          signal: surroundings.signal,
-          force,
-          onWait: (owner) => terminal.progress(`waiting for ${owner}, which is issuing ${order.name}`),
-        })
+        const obtained = await obtainShown({ wanted, issuer, shown, state, surroundings, terminal, force })
         if (!obtained.ordered) showNotDue(terminal, obtained.bundle)
         if (isConfigured) {
           terminal.progress(

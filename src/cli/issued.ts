@@ -1,5 +1,8 @@
 import type { IssueObserver } from '../issuer/fulfil.js'
+import type { Wanted } from '../pipeline/due.js'
+import { type Obtained, obtain } from '../pipeline/obtain.js'
 import { createSolver } from '../solvers/index.js'
+import { issueRequest } from '../sources/issue-request.js'
 import { Issuer } from '../sources/issuer.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget } from '../targets/target.js'
@@ -75,6 +78,38 @@ export const shownOrder = (
     },
   }
 }
+
+export interface ObtainShown {
+  readonly wanted: Wanted
+  readonly issuer: Issuer
+  readonly shown: Shown
+  readonly state: StateFolder
+  readonly surroundings: Surroundings
+  readonly terminal: Terminal
+  /** Order although the stored one is not due. */
+  readonly force: boolean
+}
+
+/** `obtain` by our issuer, with what goes on shown. */
+export const obtainShown = async (options: ObtainShown): Promise<Obtained> => {
+  const { wanted, issuer, shown, state, surroundings, terminal, force } = options
+  const { name, names, issue } = wanted
+  return await obtain({
+    wanted,
+    tidy: () => issuer.tidy(name, shown.observer),
+    issue: async (previous) => {
+      const request = await issueRequest(name, names, issue, previous)
+      return await shown.during(() => issuer.issue(request, shown.observer))
+    },
+    state,
+    now: surroundings.now,
+    signal: surroundings.signal,
+    force,
+    onWait: (owner) => terminal.progress(waitingFor(owner, name)),
+  })
+}
+
+export const waitingFor = (owner: string, name: string): string => `waiting for ${owner}, which is issuing ${name}`
 
 /** The targets that replace whatever is there, in this run: what is recorded for later ones is what was asked for. */
 export const replacing = (

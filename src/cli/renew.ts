@@ -41,8 +41,8 @@ export const command = defineCommand({
   run: async (values, surroundings, parsed) => {
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
     const root = stateRoot(values, surroundings)
-    // Only looked at, where nothing is to be done.
-    const state = values['dry-run'] ? StateFolder.at(root) : await StateFolder.open(root)
+    // Only looked at, so that a refusal leaves nothing behind.
+    const state = StateFolder.at(root)
     const { config, fault } = await readableConfig(values, surroundings, values['dry-run'] ? undefined : state)
     if (fault !== undefined) showFailure(terminal, 'what is remembered has to do', fault)
     const warnings: string[] = []
@@ -67,6 +67,7 @@ export const command = defineCommand({
         hint: 'name those that you mean: acme-oss renew example.com --force-renewal',
       })
     }
+    if (!values['dry-run']) await StateFolder.open(root)
     const reach = openReach(values, surroundings, terminal)
     const targetValues = () => parsed.read(targetFlags)
     const wish = { values, targetValues, config: async () => config, surroundings, terminal, typed: false }

@@ -3,17 +3,17 @@ import { CertError, toCertError } from '../errors.js'
 import { CaAdvice } from '../issuer/ca-advice.js'
 import type { CaAccess } from '../issuer/ca-sessions.js'
 import type { Due, Wanted } from '../pipeline/due.js'
-import { type Obtained, obtain, tidyUp } from '../pipeline/obtain.js'
+import { tidyUp } from '../pipeline/obtain.js'
 import { requireUseful } from '../pipeline/plan.js'
 import { type Advised, decide } from '../pipeline/renewal.js'
 import type { SolverSettings } from '../solvers/solver-settings.js'
-import { accessTo, issueRequest } from '../sources/issue-request.js'
+import { accessTo } from '../sources/issue-request.js'
 import type { Issuer } from '../sources/issuer.js'
 import { CertificateStore, type IssuedVersion } from '../state/certificates.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { withChallengeBucket } from './challenge-bucket.js'
 import { carryOut, type Ended, printable, type Reach } from './deployment.js'
-import { openIssuer, replacing, shownOrder } from './issued.js'
+import { obtainShown, openIssuer, replacing, shownOrder, waitingFor } from './issued.js'
 import { once } from './once.js'
 import { type Renewable, standbyOf } from './renewable.js'
 import type { AskedTarget } from './target-flags.js'
@@ -181,7 +181,6 @@ export class Renewals {
   async #order(wanted: Wanted, force: boolean): Promise<Ended> {
     const { state, reach, wish, isAlone } = this.#options
     const { terminal, surroundings, values } = wish
-    const { now, signal } = surroundings
     const { name, names } = wanted
     const solver = withChallengeBucket(wanted.issue.solver as unknown as SolverSettings, wanted.deploy)
     const issue = { ...wanted.issue, solver: { ...solver } }
@@ -190,19 +189,9 @@ export class Renewals {
     const shown = shownOrder(terminal, names, isAlone ? undefined : name, () => {
       for (const target of targets) target.warmUp?.()
     })
-    const obtained: Obtained = await obtain({
-      wanted: { ...wanted, issue },
-      tidy: () => this.#issuer.tidy(name, shown.observer),
-      issue: async (previous) => {
-        const request = await issueRequest(name, names, issue, previous)
-        return await shown.during(() => this.#issuer.issue(request, shown.observer))
-      },
-      state,
-      now,
-      signal,
-      force,
-      onWait: (owner) => terminal.progress(waitingFor(owner, name)),
-    })
+    const issuer = this.#issuer
+    const settled = { ...wanted, issue }
+    const obtained = await obtainShown({ wanted: settled, issuer, shown, state, surroundings, terminal, force })
     return await carryOut({
       command: 'renew',
       json: values.json,
@@ -252,5 +241,3 @@ const notWanted = (name: string): Renewed => ({
     },
   ),
 })
-
-const waitingFor = (owner: string, name: string): string => `waiting for ${owner}, which is issuing ${name}`

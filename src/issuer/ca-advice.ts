@@ -1,20 +1,10 @@
 import { CertError, toCertError } from '../errors.js'
-import type { StateFolder } from '../state/state-folder.js'
 import { AccountStore } from './account.js'
 import { CaConnection } from './ca-connection.js'
 import { CaExchange } from './ca-exchange.js'
-import type { CaAccess } from './ca-sessions.js'
+import type { CaAccess, CaSessionsOptions } from './ca-sessions.js'
 import type { Directory } from './protocol.js'
 import { askRenewalInfo, type RenewalInfo } from './renewal-info.js'
-
-export interface CaAdviceOptions {
-  readonly state: StateFolder
-  /** Deadline of one request, in ms. */
-  readonly timeout: number
-  readonly now: () => Date
-  readonly signal: AbortSignal
-  readonly trace: (line: string) => void
-}
 
 /** What a CA says of when to renew; why it says nothing, where it does not. */
 export type Advice = RenewalInfo | { readonly silent: string; readonly retryAfter: number | undefined }
@@ -34,13 +24,13 @@ interface Asked {
 
 /** Asks CAs when certificates are to be renewed (RFC 9773). That takes no account; a connection is shared by all. */
 export class CaAdvice {
-  readonly #options: CaAdviceOptions
+  readonly #options: CaSessionsOptions
   readonly #known = new Map<string, Promise<Asked>>()
   /** Those that did not answer, and how. */
   readonly #silent = new Map<string, string>()
   readonly #connections: CaConnection[] = []
 
-  constructor(options: CaAdviceOptions) {
+  constructor(options: CaSessionsOptions) {
     this.#options = { ...options, timeout: Math.min(options.timeout, longestQuestion) }
   }
 

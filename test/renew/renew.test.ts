@@ -1,6 +1,6 @@
 // `renew` as a timer runs it: what is due is ordered, deployed and, where that fails, left to be tried again.
 import { X509Certificate } from 'node:crypto'
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { testOutput } from '../issue-command.js'
@@ -269,6 +269,12 @@ t.test('a certificate of a second CA, kept ready', async (t) => {
     t.equal(code, 1)
     t.match(json.results, [{ name: 'g.example.com', error: null }, { error: { code: 'CA_REFUSED' } }])
   })
+})
+
+t.test('a name that is not known leaves nothing behind', async (t) => {
+  const world = await openRenewWorld(t)
+  t.equal((await world.renew(['h.example.com'], { here: true })).code, 2)
+  t.notOk(existsSync(world.state))
 })
 
 t.test('nothing was given away by any of this', async (t) => testOutput(t))
