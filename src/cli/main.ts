@@ -40,6 +40,30 @@ const commands: Readonly<Record<string, Entry>> = {
     summary: 'what is wanted, and what of it is done',
     load: async () => (await import('./status.js')).command,
   },
+  history: {
+    summary: 'the certificates in the archive, and where each is in use',
+    load: async () => (await import('./history.js')).command,
+  },
+  rollback: {
+    summary: 'puts an earlier certificate back everywhere, and keeps it there',
+    load: async () => (await import('./rollback.js')).command,
+  },
+  pull: {
+    summary: 'for those who use certificates: fetches the newest, proves it whole, and swaps it in',
+    load: async () => (await import('./pull.js')).command,
+  },
+  https: {
+    summary: 'forces HTTPS on buckets and domains, loosens it in an emergency, and puts back what was there',
+    load: async () => (await import('./https.js')).command,
+  },
+  doctor: {
+    summary: 'checks all that a deployment depends on, and says what to do about each thing that is wrong',
+    load: async () => (await import('./doctor.js')).command,
+  },
+  notify: {
+    summary: 'sends a test message to those who are told when something is wrong',
+    load: async () => (await import('./notify.js')).command,
+  },
   forget: {
     summary: 'no longer wants a certificate somewhere',
     load: async () => (await import('./forget.js')).command,

@@ -1,0 +1,13 @@
+import { CertError } from '../errors.js'
+import { defineCommand } from './command.js'
+import { commonFlags } from './common-flags.js'
+
+export const command = defineCommand({
+  name: 'pull',
+  summary: 'Is not built yet.',
+  flags: commonFlags,
+  examples: [],
+  run: async () => {
+    throw new CertError('INTERNAL', 'not built yet')
+  },
+})
