@@ -52,6 +52,8 @@ export type FailureCode =
   | 'CHALLENGE_FAILED'
   | 'SOLVER_FAILED'
   | 'NOT_SERVED'
+  | 'HTTP_NEEDED'
+  | 'HTTPS_CHANGED_SINCE'
   | 'INTERRUPTED'
   | 'INTERNAL'
 

@@ -1,7 +1,7 @@
 import { CertError } from '../errors.js'
 import type { StateFolder } from './state-folder.js'
 
-/** What was done to the HTTPS of one place, as it lies in `https/<place>.json`, so that it can be put back. */
+/** What was done to the HTTPS of one place, as it lies in `https/<place>/record.json`, so that it can be put back. */
 export interface HttpsRecord {
   readonly schema: 1
   /** Which place it is, whatever options it is reached with. */
@@ -36,7 +36,7 @@ export interface RelaxedPlace {
 }
 
 const folder = 'https'
-const fileOf = (identity: string): string[] => [folder, `${identity}.json`]
+const fileOf = (identity: string): string[] => [folder, identity, 'record.json']
 
 // What stood there first is what an operator may want back in the end; of what came after it, this many.
 const mostSaved = 20
@@ -63,8 +63,8 @@ export const writeHttpsRecord = async (state: StateFolder, record: HttpsRecord):
 
 /** All places of which something is saved; those whose record is damaged are left out. @throws CertError STATE_UNUSABLE */
 export const httpsRecords = async (state: StateFolder): Promise<HttpsRecord[]> => {
-  const files = (await state.list([folder])).filter((name) => name.endsWith('.json')).sort()
-  const texts = await Promise.all(files.map((name) => state.read([folder, name])))
+  const places = (await state.listFolders([folder])).sort()
+  const texts = await Promise.all(places.map((name) => state.read(fileOf(name))))
   return texts.flatMap((text) => (text === undefined ? [] : (parse(text) ?? [])))
 }
 
