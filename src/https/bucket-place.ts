@@ -1,7 +1,8 @@
 import type { BoundDomain, BoundDomains } from '../aliyun/bound-domains.js'
 import type { BucketConfiguration } from '../aliyun/bucket-configuration.js'
 import { isHostOfBucket } from '../aliyun/bucket-host.js'
-import type { EdgeDomains } from '../aliyun/edge-domains.js'
+import type { EdgeDomain, EdgeDomains } from '../aliyun/edge-domains.js'
+import { vendorCode } from '../aliyun/rpc.js'
 import { CertError } from '../errors.js'
 import type { Look } from '../object-store.js'
 import { interrupted } from '../patience.js'
@@ -62,8 +63,15 @@ const notBound = (domain: string, bucket: string): CertError =>
 const readBucket = async (options: BucketPlaceOptions, signal: AbortSignal): Promise<HttpsState> => {
   const { bucket, domains, configuration, bound } = options
   const [tls, policy, look] = await Promise.all([
-    orRefusal(() => configuration.read('httpsConfig', signal)),
-    orRefusal(() => configuration.read('policy', signal)),
+    // Whatever is wrong with it, plain HTTP can be let in again without.
+    orRefusal(
+      ({ code }) => code === 'CLOUD_REFUSED',
+      () => configuration.read('httpsConfig', signal),
+    ),
+    orRefusal(
+      ({ vendor }) => vendor?.code === 'AccessDenied',
+      () => configuration.read('policy', signal),
+    ),
     bound.list(signal),
   ])
   const parts: Record<string, string | null> = {}
@@ -87,11 +95,14 @@ const readBucket = async (options: BucketPlaceOptions, signal: AbortSignal): Pro
 }
 
 /** Being refused to look is an answer; everything else that goes wrong is thrown on. */
-const orRefusal = async (read: () => Promise<string | undefined>): Promise<string | undefined | CertError> => {
+const orRefusal = async (
+  isRefusal: (error: CertError) => boolean,
+  read: () => Promise<string | undefined>,
+): Promise<string | undefined | CertError> => {
   try {
     return await read()
   } catch (error) {
-    if (error instanceof CertError && error.vendor?.code === 'AccessDenied') return error
+    if (error instanceof CertError && isRefusal(error)) return error
     throw error
   }
 }
@@ -126,7 +137,7 @@ const hazardsOf = async (options: BucketPlaceOptions, signal: AbortSignal): Prom
   const isOurs = (origin: string) => isHostOfBucket(origin, bucket) || own.includes(origin)
   const found = await Promise.all(
     edges.map(async (edge) => {
-      const all = await orUnknown(() => edge.listIfPermitted(signal), signal)
+      const all = await orUnknown(() => domainsOf(edge, signal), signal)
       return all
         ?.filter(({ origins }) => origins.some(isOurs))
         .map(({ domain }) => `${edge.product.toUpperCase()} domain ${domain}`)
@@ -145,6 +156,16 @@ const hazardsOf = async (options: BucketPlaceOptions, signal: AbortSignal): Prom
         ...sentences,
         `which CDN and DCDN domains fetch from the bucket ${bucket} is not known: what they fetch by plain HTTP is denied, so have them fetch by HTTPS first (origin protocol)`,
       ]
+}
+
+/** Who does not use the product has no domains there. */
+const domainsOf = async (edge: EdgeDomains, signal: AbortSignal): Promise<EdgeDomain[] | undefined> => {
+  try {
+    return await edge.listIfPermitted(signal)
+  } catch (error) {
+    if (vendorCode(error) === `${edge.product}servicenotfound`) return []
+    throw error
+  }
 }
 
 /** A warning is not worth failing for. */

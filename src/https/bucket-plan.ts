@@ -167,8 +167,9 @@ const restoredPolicy = (
   if (before === after) return []
   if (foreign(before, bucket) !== foreign(after, bucket))
     warnings.push(`the policy of bucket ${bucket} has been changed otherwise, too, since it was saved: that is undone`)
-  const does = after === null ? 'delete the policy of bucket' : 'put back as it was the policy of bucket'
-  return [documentChange(options, 'policy', `${does} ${bucket}`, before, after)]
+  const does =
+    after === null ? `delete the policy of bucket ${bucket}` : `put the policy of bucket ${bucket} back as it was`
+  return [documentChange(options, 'policy', does, before, after)]
 }
 
 const denies = (policy: string, bucket: string): boolean => {

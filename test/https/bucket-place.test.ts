@@ -380,6 +380,13 @@ t.test('rights missing one at a time', async (t) => {
   const named = site.place({ domains: [site.host] }, ['oss:ListCname'])
   t.same(await named.hosts(signal), [site.host], 'they can be told')
   t.same(Object.keys((await named.read(signal)).unread), [`certificate ${site.host}`])
+  const odd = emulator.fail(
+    { action: 'oss:*HttpsConfig', bucket: site.name },
+    { status: 405, code: 'MethodNotAllowed' },
+  )
+  t.equal(await without(relax), 'done', 'a region that knows no HTTPS configuration')
+  t.match(await without(enforce), /MethodNotAllowed/)
+  odd.remove()
   emulator.fail({ action: 'oss:GetBucketPolicy', bucket: site.name }, { status: 404, code: 'NoSuchBucket' })
   t.match(
     await failure(site.place().read(signal)),
@@ -410,6 +417,9 @@ t.test('what fetches from the bucket by plain HTTP', async (t) => {
   t.match(await site.place().hazards(signal), [
     new RegExp(`^CDN domain cdn-${site.host} fetches from the bucket ${site.name}: `),
   ])
+  const inactive = emulator.fail({ action: 'dcdn:*' }, { status: 404, code: 'DcdnServiceNotFound' })
+  t.equal((await site.place().hazards(signal)).length, 1, 'no DCDN, no domains of DCDN')
+  inactive.remove()
   const unknown = /^which CDN and DCDN domains fetch from the bucket/
   t.match(await site.place({ edges: [] }).hazards(signal), [unknown])
   t.match(await site.place({}, ['dcdn:*']).hazards(signal), [/^CDN domain/, unknown])
