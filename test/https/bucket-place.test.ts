@@ -223,6 +223,8 @@ t.test('disabled, and its certificate bound again', async (t) => {
   const place = site.place()
   const kept = place.plan(restore({ ...before, parts: newer }), await place.read(signal))
   t.match(kept, { changes: { length: 0 }, warnings: [/another certificate by now/] })
+  const none = place.plan(restore({ ...before, parts: { [part]: null } }), await place.read(signal))
+  t.same(none, { changes: [], warnings: [] }, 'one that was bound since is not taken away')
   await site.make(disable)
   const gone = { [part]: '1-cn-hangzhou', 'certificate other.example.com': '1' }
   const { changes, warnings } = place.plan({ verb: 'restore', parts: gone }, await place.read(signal))
@@ -414,6 +416,7 @@ t.test('what fetches from the bucket by plain HTTP', async (t) => {
   const site = newSite()
   t.same(await site.place().hazards(signal), [])
   emulator.addCdnDomain(`cdn-${site.host}`, { origin: site.name })
+  emulator.addCdnDomain(`another-${site.host}`, { origin: 'site-1' })
   t.match(await site.place().hazards(signal), [
     new RegExp(`^CDN domain cdn-${site.host} fetches from the bucket ${site.name}: `),
   ])
@@ -424,4 +427,8 @@ t.test('what fetches from the bucket by plain HTTP', async (t) => {
   t.match(await site.place({ edges: [] }).hazards(signal), [unknown])
   t.match(await site.place({}, ['dcdn:*']).hazards(signal), [/^CDN domain/, unknown])
   t.match(await site.place({}, ['cdn:*', 'oss:*']).hazards(signal), { 0: unknown, length: 1 })
+  emulator.addCdnDomain(`by-domain-${site.host}`)
+  t.equal((await site.place().hazards(signal)).length, 1)
+  emulator.bindCname('origin.example.com', site.name)
+  t.equal((await site.place().hazards(signal)).length, 2, 'by a domain that is bound to the bucket')
 })

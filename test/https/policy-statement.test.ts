@@ -46,6 +46,7 @@ t.test('what is a denial of plain HTTP', async (t) => {
       { Resource: ['acs:oss:*:*:my-site/private/*'] },
       { Resource: ['acs:oss:*:*:my-site/*.html'] },
       { Resource: ['acs:oss:*:*:my-site-2/*', 'acs:oss:*:*:your-site/*'] },
+      { Resource: ['acs:oss:*:*:my-site/', 'acs:oss:*:*:my-site?'] },
       { Resource: [] },
       condition('true'),
       condition(['true', 'false']),
