@@ -92,6 +92,13 @@ export class BoundDomains {
     }
   }
 
+  /** Has OSS host none for a domain any more, which stays bound (PutCname). @throws CertError */
+  async deleteCertificate(domain: string, signal: AbortSignal): Promise<void> {
+    const attempted = this.#client.attempt(`deleting the certificate of ${domain} in`, 'oss:PutCname')
+    const body = `<CertificateConfiguration>${tag('DeleteCertificate', 'true')}</CertificateConfiguration>`
+    await this.#post('add', domain, body, attempted, signal)
+  }
+
   /** What proves that a domain is ours (CreateCnameToken); undefined where asking for it is not permitted. */
   async ownershipRecord(domain: string, signal: AbortSignal): Promise<OwnershipRecord | undefined> {
     const attempted = this.#client.attempt(`asking how ${domain} is bound to`, 'oss:CreateCnameToken')

@@ -1,3 +1,4 @@
+import { isHostOfBucket } from '../aliyun/bucket-host.js'
 import { type EdgeCertificate, type EdgeDomains, isGone } from '../aliyun/edge-domains.js'
 import type { CertificateBundle } from '../certificate/bundle.js'
 import { covers } from '../certificate/names.js'
@@ -82,7 +83,7 @@ export const edgeTarget = (options: EdgeOptions): DeployTarget => {
 const opening = async (domains: EdgeDomains, domain: string, bucket: string, signal: AbortSignal): Promise<Opening> => {
   const all = domain === auto ? await domains.listIfPermitted(signal) : await originOf(domains, domain, signal)
   if (all === undefined) return { opens: 'unknown', hosts: domain === auto ? [] : [hostToLookAt(domain)] }
-  const hosts = all.filter(({ origins }) => origins.some((origin) => isOfBucket(origin, bucket)))
+  const hosts = all.filter(({ origins }) => origins.some((origin) => isHostOfBucket(origin, bucket)))
   return { opens: hosts.length > 0 ? 'yes' : 'no', hosts: hosts.map((one) => hostToLookAt(one.domain)) }
 }
 
@@ -90,11 +91,6 @@ const originOf = async (domains: EdgeDomains, domain: string, signal: AbortSigna
   const origins = await domains.origins(domain, signal)
   return origins && [{ domain, origins }]
 }
-
-/** In a region, internal, accelerated; dual stack. */
-const isOfBucket = (origin: string, bucket: string): boolean =>
-  origin.startsWith(`${bucket}.`) &&
-  /^(oss-[a-z0-9-]+|[a-z0-9-]+\.oss)\.aliyuncs\.com$/.test(origin.slice(bucket.length + 1))
 
 const observe = async (domains: EdgeDomains, places: readonly string[], signal: AbortSignal): Promise<Observed> => {
   const looks = await Promise.all(

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Answer } from '../answer.js'
 import type { Domain } from '../cdn/domain.js'
 import { ossAnswers } from '../oss/answers.js'
-import { authorize, requireTls } from '../oss/authorize.js'
+import { authorize, obeyPolicy } from '../oss/authorize.js'
 import type { Bucket } from '../oss/bucket.js'
 import type { Directory } from '../oss/directory.js'
 import type { Outcome } from '../oss/operation.js'
@@ -69,7 +69,7 @@ export const originService = ({ directory, now, plain, domainOf }: OriginParts):
         const { forcedRedirect } = found.domain
         if (plain && forcedRedirect !== undefined) return sentToHttps(request, forcedRedirect)
         try {
-          requireTls(bucket, plain)
+          obeyPolicy({ action: 'oss:GetObject', bucket, key }, plain)
           return answers.of(fetched(request, found.domain, bucket, key, directory))
         } catch (error) {
           if (error instanceof OssRefusal) return answers.of(error)

@@ -3,6 +3,7 @@ import { accountId } from '../account.js'
 import { decide, type Verdict } from '../permissions.js'
 import { element } from '../xml.js'
 import type { Bucket } from './bucket.js'
+import { isDenied, isOpen } from './bucket-policy.js'
 import { accessDenied, type OssRefusal } from './refusal.js'
 
 /** What is asked for. */
@@ -22,7 +23,7 @@ const resourceOf = ({ bucket, key, resource }: Access): string =>
 const publiclyReadable = ({ action, bucket, key }: Access): boolean => {
   if (action !== 'oss:GetObject' || bucket.blockPublicAccess) return false
   const acl = bucket.objects.get(key)?.acl ?? 'default'
-  return acl === 'default' ? bucket.acl !== 'private' || bucket.policyPublic : acl !== 'private'
+  return acl === 'default' ? bucket.acl !== 'private' || isOpen(bucket) : acl !== 'private'
 }
 
 const ecOf = (action: string, verdict: Verdict): string => {
@@ -50,9 +51,11 @@ export const deniedByRam = (key: AccessKey, action: string, verdict: Verdict): O
     ]),
   ])
 
-/** A policy of the bucket that denies what does not come over TLS counts for more than every grant. */
-export const requireTls = (bucket: Bucket, plain: boolean): void => {
-  if (plain && bucket.denyPlainHttp) throw accessDenied('Access denied by bucket policy.', '0003-00000201')
+/** What a policy of the bucket denies everybody counts for more than every grant. */
+export const obeyPolicy = ({ action, bucket, ...asked }: Access, plain: boolean): void => {
+  const resource = resourceOf({ action, bucket, ...asked })
+  if ((plain && bucket.denyPlainHttp) || isDenied(bucket.policy, { action, resource, secure: !plain }))
+    throw accessDenied('Access denied by bucket policy.', '0003-00000201')
 }
 
 /** Throws unless the sender may. What is public needs no Allow, but a Deny still counts. */

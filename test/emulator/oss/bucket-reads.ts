@@ -1,6 +1,7 @@
 import { accountId } from '../account.js'
 import { element, type Xml, xmlDocument } from '../xml.js'
 import type { Bucket } from './bucket.js'
+import { isOpen } from './bucket-policy.js'
 import type { Operation } from './operation.js'
 
 export const owner: Xml = element('Owner', [element('ID', accountId), element('DisplayName', accountId)])
@@ -53,6 +54,6 @@ export const bucketReads: readonly Operation[] = [
     element('VersioningConfiguration', [bucket.versioning && element('Status', bucket.versioning)]),
   ),
   bucketRead('policyStatus', 'oss:GetBucketPolicyStatus', (bucket) =>
-    element('PolicyStatus', [element('IsPublic', bucket.policyPublic)]),
+    element('PolicyStatus', [element('IsPublic', isOpen(bucket))]),
   ),
 ]

@@ -17,6 +17,10 @@ export interface BucketOptions {
   readonly accelerate?: boolean | undefined
   /** A bucket policy denies what does not come over TLS (`acs:SecureTransport`). Seen where `startPlainEdge` listens. */
   readonly denyPlainHttp?: boolean | undefined
+  /** The text of its policy, as somebody has put it. */
+  readonly policy?: string | undefined
+  /** The text of its HTTPS configuration, as somebody has put it. */
+  readonly httpsConfig?: string | undefined
   /** No ACL and no policy makes anything public. */
   readonly blockPublicAccess?: boolean | undefined
 }
@@ -54,6 +58,8 @@ export class Bucket {
   publicEndpointForbidden: boolean
   accelerate: boolean
   denyPlainHttp: boolean
+  policy: string | undefined
+  httpsConfig: string | undefined
   blockPublicAccess: boolean
   readonly objects = new Map<string, StoredObject>()
 
@@ -67,6 +73,8 @@ export class Bucket {
     this.publicEndpointForbidden = options.publicEndpointForbidden ?? false
     this.accelerate = options.accelerate ?? false
     this.denyPlainHttp = options.denyPlainHttp ?? false
+    this.policy = options.policy
+    this.httpsConfig = options.httpsConfig
     this.blockPublicAccess = options.blockPublicAccess ?? false
   }
 

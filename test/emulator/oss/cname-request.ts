@@ -1,7 +1,7 @@
 import { readXml, type XmlNode } from '../read-xml.js'
 import type { WireRequest } from '../wire-request.js'
 import { checkDigest } from './digest.js'
-import { invalidArgument, OssRefusal } from './refusal.js'
+import { invalidArgument, malformedXml } from './refusal.js'
 
 type Texts = Readonly<Record<string, string | undefined>>
 
@@ -12,26 +12,18 @@ export interface CnameRequest {
   readonly certificate: Texts | undefined
 }
 
-const malformed = (): OssRefusal =>
-  new OssRefusal(
-    400,
-    'MalformedXML',
-    'The XML you provided was not well-formed or did not validate against our published schema.',
-    '0031-00000001',
-  )
-
 /** The children by name; none may come twice, and none that is not known may come at all. */
 const childrenOf = (node: XmlNode, known: readonly string[]): ReadonlyMap<string, XmlNode> => {
   const children = new Map(node.children.map((child) => [child.name, child]))
   if (children.size !== node.children.length || [...children.keys()].some((name) => !known.includes(name)))
-    throw malformed()
+    throw malformedXml()
   return children
 }
 
 const textsOf = (node: XmlNode, known: readonly string[]): Texts =>
   Object.fromEntries(
     [...childrenOf(node, known)].map(([name, child]) => {
-      if (child.children.length > 0) throw malformed()
+      if (child.children.length > 0) throw malformedXml()
       return [name, child.text]
     }),
   )
@@ -43,11 +35,11 @@ const isFlag = (text: string | undefined): boolean => text === undefined || text
 const readCertificate = (node: XmlNode): Texts => {
   const texts = textsOf(node, certificateElements)
   const { CertId: id, Certificate: certificate, PrivateKey: key, DeleteCertificate: remove, Force: force } = texts
-  if (!isFlag(remove) || !isFlag(force)) throw malformed()
+  if (!isFlag(remove) || !isFlag(force)) throw malformedXml()
   const brings = id !== undefined || certificate !== undefined || key !== undefined
   // Seen by others: taking a certificate away and forcing it exclude each other.
-  if (remove === 'true' && (force !== undefined || brings)) throw malformed()
-  if (remove !== 'true' && !brings) throw malformed()
+  if (remove === 'true' && (force !== undefined || brings)) throw malformedXml()
+  if (remove !== 'true' && !brings) throw malformedXml()
   return texts
 }
 
@@ -68,12 +60,12 @@ export const checkHost = (host: string): void => {
 export const readCnameRequest = (request: WireRequest, ...beside: readonly string[]): CnameRequest => {
   checkDigest(request)
   const root = readXml(request.body.toString('utf8'))
-  if (root?.name !== 'BucketCnameConfiguration') throw malformed()
+  if (root?.name !== 'BucketCnameConfiguration') throw malformedXml()
   const cname = childrenOf(root, ['Cname']).get('Cname')
-  if (cname === undefined) throw malformed()
+  if (cname === undefined) throw malformedXml()
   const children = childrenOf(cname, ['Domain', ...beside])
   const host = children.get('Domain')?.text.toLowerCase()
-  if (host === undefined) throw malformed()
+  if (host === undefined) throw malformedXml()
   checkHost(host)
   const configuration = children.get('CertificateConfiguration')
   return { host, certificate: configuration && readCertificate(configuration) }

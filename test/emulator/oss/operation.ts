@@ -28,6 +28,8 @@ export interface Outcome {
 export interface Operation {
   /** The RAM action. */
   readonly action: string
+  /** What the vendor's pages call the action elsewhere: either is enough. */
+  readonly orAction?: string
   readonly method: 'DELETE' | 'GET' | 'HEAD' | 'POST' | 'PUT'
   readonly on: 'bucket' | 'object'
   /** Parameters that must be there: with this value, or with any where it is `true`. */

@@ -2,8 +2,10 @@ import type { WireRequest } from '../wire-request.js'
 import { bucketReads } from './bucket-reads.js'
 import { cnameOperations } from './cname-operations.js'
 import { deleteObject } from './delete-object.js'
+import { httpsConfigOperations } from './https-config.js'
 import { listObjectsV2 } from './list-objects.js'
 import type { Operation } from './operation.js'
+import { policyOperations } from './policy-operations.js'
 import { putObject } from './put-object.js'
 import { getObject, headObject } from './read-object.js'
 import { choosesOperation } from './subresources.js'
@@ -17,6 +19,8 @@ const operations: readonly Operation[] = [
   listObjectsV2,
   ...bucketReads,
   ...cnameOperations,
+  ...httpsConfigOperations,
+  ...policyOperations,
 ]
 
 const asked = (query: Operation['query'], request: WireRequest): boolean =>

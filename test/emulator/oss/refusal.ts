@@ -26,6 +26,14 @@ export const invalidArgument = (message: string, name: string, value: string, ec
 export const noSuchKey = (key: string): OssRefusal =>
   new OssRefusal(404, 'NoSuchKey', 'The specified key does not exist.', '0026-00000001', [element('Key', key)])
 
+export const malformedXml = (): OssRefusal =>
+  new OssRefusal(
+    400,
+    'MalformedXML',
+    'The XML you provided was not well-formed or did not validate against our published schema.',
+    '0031-00000001',
+  )
+
 /** The vendor's wording, for faults that give only a code. */
 const wordings: Readonly<Record<string, string>> = {
   AccessDenied: 'You have no right to access this object because of bucket acl.',

@@ -6,7 +6,7 @@ import { element } from '../xml.js'
 import { locate, type Place } from './addressing.js'
 import { ossAnswers } from './answers.js'
 import { authenticate } from './authenticate.js'
-import { authorize, requireTls } from './authorize.js'
+import { authorize, obeyPolicy } from './authorize.js'
 import type { Bucket } from './bucket.js'
 import { readClaim } from './claim.js'
 import type { Directory } from './directory.js'
@@ -75,6 +75,12 @@ const notBuilt = ({ method, path, parameters }: WireRequest): OssRefusal => {
   return new OssRefusal(400, 'NotImplemented', `The emulator does not know ${method} ${path}${query && `?${query}`}.`)
 }
 
+const demandEither = ({ action, orAction }: Operation, demand: (action: string) => void): void => {
+  const refusal = attempt(() => demand(action))
+  if (!(refusal instanceof OssRefusal)) return
+  if (orAction === undefined || attempt(() => demand(orAction)) instanceof OssRefusal) throw refusal
+}
+
 const carryOut = (parts: OssParts, request: WireRequest, place: Place, operation: Operation | undefined): Outcome => {
   const signed = { ...request, bucket: place.bucket, key: place.key }
   const known = place.bucket === undefined ? undefined : parts.directory.find(place.bucket)
@@ -84,10 +90,10 @@ const carryOut = (parts: OssParts, request: WireRequest, place: Place, operation
   const bucket = existing(place, parts.directory)
   checkEndpoint(place, bucket, operation)
   if (operation === undefined) throw notBuilt(request)
-  requireTls(bucket, parts.plain ?? false)
   const demand = (action: string, resource?: string): void =>
     authorize(sender, { action, bucket, key: place.key, resource })
-  demand(operation.action)
+  obeyPolicy({ action: operation.action, bucket, key: place.key }, parts.plain ?? false)
+  demandEither(operation, demand)
   const { directory } = parts
   return operation.perform({
     request,
