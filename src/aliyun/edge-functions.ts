@@ -1,4 +1,3 @@
-import type { EdgeProduct } from './edge-domains.js'
 import type { Attempted } from './refusal.js'
 import { type Json, listOf, type RpcClient, textOf } from './rpc.js'
 
@@ -10,10 +9,12 @@ const calls = {
     set: 'BatchSetDcdnDomainConfigs',
     remove: 'DeleteDcdnSpecificConfig',
   },
-} as const satisfies Record<EdgeProduct, unknown>
+} as const
+
+type Product = keyof typeof calls
 
 /** The RAM actions that the calls below take: each is called as its call. */
-export const edgeFunctionActions = (product: EdgeProduct) => ({
+export const edgeFunctionActions = (product: Product) => ({
   describe: `${product}:${calls[product].describe}`,
   set: `${product}:${calls[product].set}`,
   remove: `${product}:${calls[product].remove}`,
@@ -39,10 +40,10 @@ export interface GivenFunction {
 
 /** The settings of the domains of CDN or DCDN. */
 export class EdgeFunctions {
-  readonly #product: EdgeProduct
+  readonly #product: Product
   readonly #client: RpcClient
 
-  constructor(product: EdgeProduct, client: RpcClient) {
+  constructor(product: Product, client: RpcClient) {
     this.#product = product
     this.#client = client
   }
@@ -89,7 +90,7 @@ const readFunction = (config: Json): EdgeFunction[] => {
   if (id === undefined || name === undefined) return []
   const args = listOf(config, 'FunctionArgs', 'FunctionArg').flatMap(({ ArgName, ArgValue }) => {
     const argument = textOf(ArgName)
-    return argument === undefined ? [] : [[argument, valueOf(ArgValue)] as const]
+    return argument === undefined ? [] : [[argument, textOrEmpty(ArgValue)] as const]
   })
   const rule = textOf(config['ParentId'])
   return [{ id, name, args, rule: noRule.includes(rule) ? undefined : rule }]
@@ -99,5 +100,5 @@ const readFunction = (config: Json): EdgeFunction[] => {
 const noRule: readonly (string | undefined)[] = [undefined, '-1', '0']
 
 // An empty one is one as well.
-const valueOf = (value: unknown): string =>
+const textOrEmpty = (value: unknown): string =>
   typeof value === 'string' ? value : typeof value === 'number' || typeof value === 'boolean' ? String(value) : ''

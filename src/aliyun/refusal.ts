@@ -123,11 +123,11 @@ const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
       `grant the RAM user ${action} on ${resource} (RAM console, policy); acme-oss policy prints all that is needed; a bucket policy can deny it too`,
     AccessKeyIdAndSecurityTokenNotMatch: () =>
       'key and security token are of different sessions: set all three variables from the same answer',
+    BatchSetBusinessError: () =>
+      'the product does not take this beside what the domain has now: look at the domain in the console; a redirect from HTTPS to HTTP, on or off, is in the way of one to HTTPS',
     CertNameAlreadyExists: duplicate,
     'Certificate.Duplicated': duplicate,
     'CertificateContent.Duplicated': duplicate,
-    BatchSetBusinessError: () =>
-      'the product does not take this beside what the domain has now: look at the domain in the console; a redirect from HTTPS to HTTP, on or off, is in the way of one to HTTPS',
     CdnServiceNotFound: () => 'CDN is not activated for this account: activate it in the console',
     'CertName.MissingParameter': () => 'this is a fault in acme-oss: report it with the request id',
     DcdnServiceNotFound: () => 'DCDN is not activated for this account: activate it in the console',
@@ -140,8 +140,6 @@ const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
     IncorrectDomainUser: () =>
       'the zone is in AliDNS, but in another account: use an access key of that account, or lead _acme-challenge there to a zone of this one by a CNAME',
     InvalidAccessKeyId: noSuchKey,
-    'InvalidFunctions.Malformed': () =>
-      'the product does not know this setting, or a value in it: if the console has it, report this with the request id',
     'InvalidDomain.NotFound': ({ action }: Attempted) =>
       action.startsWith('dcdn:')
         ? 'there is no such DCDN domain in this account; if it is a CDN domain, use --cdn-domain'
@@ -150,6 +148,8 @@ const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
     'InvalidDomain.notOnline': notOnline,
     'InvalidDomainName.NoExist': () =>
       'this account has no such zone in AliDNS: check whose access key it is; where the DNS of the name is elsewhere, lead _acme-challenge there to a zone of this account by a CNAME, or use --solver exec with a command for that DNS',
+    'InvalidFunctions.Malformed': () =>
+      'the product does not know this setting, or a value in it: if the console has it, report this with the request id',
     InvalidSecurityToken: newToken,
     NoPermission: grant,
     'NoPermission.SLR': () =>

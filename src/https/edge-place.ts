@@ -144,7 +144,7 @@ const changeFunction = async (
       `${name} of the ${placeName(options)} was changed by somebody else just now`,
       {
         passing: true,
-        hint: 'run the same command again: it looks at what stands there now',
+        hint: 'each run looks at what stands there now',
       },
     )
   }
@@ -177,8 +177,12 @@ const explained = (error: unknown, options: EdgePlaceOptions, move: EdgeMove): u
 }
 
 const hintFor = (error: CertError, options: EdgePlaceOptions, move: EdgeMove): string | undefined => {
-  if (['servicebusy', 'lastoperationnotfinished'].includes(vendorCode(error))) {
-    return `the ${placeName(options)} is still taking over an earlier change, which can take some minutes; not done yet: ${move.does}, and what comes after it; run the same command again, or give it longer with --timeout`
+  if (error.passing && error.code !== 'INTERRUPTED') {
+    const isBusy = ['servicebusy', 'lastoperationnotfinished'].includes(vendorCode(error))
+    const why = isBusy
+      ? `the ${placeName(options)} is still taking over an earlier change, which can take some minutes`
+      : error.hint
+    return `${why}; not done yet: ${move.does}, and what comes after it; run the same command again, or give it longer with --timeout`
   }
   if (!isRefused(error)) return undefined
   if (move.kind === 'function' && move.part === 'HSTS' && move.args?.['https_hsts_preload'] === 'on') {
