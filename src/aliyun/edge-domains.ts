@@ -1,5 +1,6 @@
 import type { Secret } from '../secret.js'
 import { Turns } from '../turns.js'
+import { EdgeFunctions } from './edge-functions.js'
 import type { Attempted } from './refusal.js'
 import { isForbidden, type Json, listed, listOf, type RpcClient, textOf, vendorCode } from './rpc.js'
 
@@ -70,6 +71,8 @@ export interface EdgeCertificate {
   /** PEM; undefined where the product does not tell. */
   readonly certificate: string | undefined
   readonly name: string | undefined
+  /** Where it lies in the certificate service, it can be bound again by its id; undefined where it was handed over. */
+  readonly kept: { readonly id: string; readonly region: string } | undefined
 }
 
 export type EdgeUpload =
@@ -88,6 +91,7 @@ export class EdgeDomains {
   readonly product: EdgeProduct
   readonly #client: RpcClient
   readonly #dialect: Dialect
+  readonly functions: EdgeFunctions
   /** Work on one domain after other work on it: it may have been named, and found as well. */
   readonly turns = new Turns()
 
@@ -95,6 +99,7 @@ export class EdgeDomains {
     this.product = product
     this.#client = client
     this.#dialect = dialects[product]
+    this.functions = new EdgeFunctions(product, client)
   }
 
   warmUp(count: number): void {
@@ -122,17 +127,26 @@ export class EdgeDomains {
 
   /** Undefined where looking is not permitted. @throws CertError: no such domain, among others */
   async certificate(domain: string, signal: AbortSignal): Promise<EdgeCertificate | undefined> {
+    return await unlessForbidden(() => this.shownCertificate(domain, signal))
+  }
+
+  /** The same, where nothing can be done without. @throws CertError: looking is not permitted, among others */
+  async shownCertificate(domain: string, signal: AbortSignal): Promise<EdgeCertificate> {
     const { describeCertificate, isOn: on, certificate } = this.#dialect
     const attempted = this.#attempt('looking at the certificate of', describeCertificate, domain)
-    const answer = await unlessForbidden(() =>
-      this.#client.call(describeCertificate, { DomainName: domain }, attempted, signal),
-    )
-    if (answer === undefined) return undefined
+    const answer = await this.#client.call(describeCertificate, { DomainName: domain }, attempted, signal)
     const [info = {}] = listOf(answer, 'CertInfos', 'CertInfo')
     const shown = textOf(info[certificate])
     // One that is shown is on, unless it is said to be off.
     const https = textOf(info[on]) === undefined ? shown !== undefined : isOn(info[on])
-    return { https, certificate: shown, name: textOf(info['CertName']) }
+    const id = textOf(info['CertId'])
+    const isKept = textOf(info['CertType'])?.toLowerCase() === 'cas'
+    return {
+      https,
+      certificate: shown,
+      name: textOf(info['CertName']),
+      kept: isKept && id !== undefined ? { id, region: textOf(info['CertRegion']) ?? 'cn-hangzhou' } : undefined,
+    }
   }
 
   /** Gives a domain a certificate, and switches its HTTPS on. @throws CertError */
@@ -150,6 +164,13 @@ export class EdgeDomains {
       attempted,
       signal,
     )
+  }
+
+  /** Switches HTTPS off; the product keeps neither certificate nor key. @throws CertError */
+  async switchOff(domain: string, signal: AbortSignal): Promise<void> {
+    const { setCertificate } = this.#dialect
+    const attempted = this.#attempt('switching HTTPS off for', setCertificate, domain)
+    await this.#client.call(setCertificate, { DomainName: domain, SSLProtocol: 'off' }, attempted, signal)
   }
 
   /** All domains, or undefined where listing is not permitted. @throws CertError */

@@ -123,6 +123,8 @@ const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
       `grant the RAM user ${action} on ${resource} (RAM console, policy); acme-oss policy prints all that is needed; a bucket policy can deny it too`,
     AccessKeyIdAndSecurityTokenNotMatch: () =>
       'key and security token are of different sessions: set all three variables from the same answer',
+    BatchSetBusinessError: () =>
+      'the product does not take this beside what the domain has now: look at the domain in the console; a redirect from HTTPS to HTTP, on or off, is in the way of one to HTTPS',
     CertNameAlreadyExists: duplicate,
     'Certificate.Duplicated': duplicate,
     'CertificateContent.Duplicated': duplicate,
@@ -146,8 +148,12 @@ const hints: ReadonlyMap<string, Hint> = new Map<string, Hint>(
     'InvalidDomain.notOnline': notOnline,
     'InvalidDomainName.NoExist': () =>
       'this account has no such zone in AliDNS: check whose access key it is; where the DNS of the name is elsewhere, lead _acme-challenge there to a zone of this account by a CNAME, or use --solver exec with a command for that DNS',
+    'InvalidFunctions.Malformed': () =>
+      'the product does not know this setting, or a value in it: if the console has it, report this with the request id',
     InvalidSecurityToken: newToken,
     NoPermission: grant,
+    'NoPermission.SLR': () =>
+      'the product lacks its service-linked role in this account: open its console once and let it make the role',
     NoSuchBucket: () => 'check --bucket; the bucket has to exist, it is not created for you',
     PublicEndpointForbidden: () =>
       'accounts of this kind reach their data only through a domain bound to the bucket: use --endpoint https://your.domain --cname-endpoint, or the internal endpoint on a machine in the same region',

@@ -1,8 +1,8 @@
-import { covers, isWildcard } from '../certificate/names.js'
+import { servedName } from '../aliyun/edge-host.js'
+import { covers } from '../certificate/names.js'
 import { CertError } from '../errors.js'
 import type { HttpsPlace } from '../https/https-place.js'
 import { type HostProof, type LookOptions, lookAt } from '../proof/look.js'
-import { hostToLookAt } from '../targets/edge-host.js'
 
 /** A certificate that a CA looks at names by plain HTTP for. */
 export interface ProvenByHttp {
@@ -32,7 +32,7 @@ export const requireSafe = async (
   const needed = provenByHttp.filter((one) => needsPlace(one, place, hosts))
   // A CA follows a redirect, and does not care for the certificate behind it (RFC 8555, 8.3); a refusal ends its look.
   if (place.kind === 'oss' && needed.length > 0) throw httpNeeded(place, needed)
-  const proofs = await Promise.all(hosts.map((host) => lookAt(hostToLookAt(host), looking)))
+  const proofs = await Promise.all(hosts.map((host) => lookAt(host, looking)))
   const warnings: string[] = []
   for (const proof of proofs) {
     if (proof.served) continue
@@ -54,9 +54,12 @@ const needsPlace = (
   { names, bucket }: ProvenByHttp,
   { kind, settings }: HttpsPlace,
   hosts: readonly string[],
-): boolean =>
-  (kind === 'oss' && bucket !== undefined && bucket === settings['bucket']) ||
-  hosts.some((host) => (isWildcard(host) ? names.some((name) => covers([host], name)) : names.includes(host)))
+): boolean => {
+  if (kind === 'oss')
+    return (bucket !== undefined && bucket === settings['bucket']) || hosts.some((host) => names.includes(host))
+  const domain = servedName(String(settings['domain']))
+  return names.some((name) => covers([domain], name))
+}
 
 const httpNeeded = ({ name }: HttpsPlace, needed: readonly ProvenByHttp[]): CertError =>
   new CertError(

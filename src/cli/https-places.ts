@@ -1,3 +1,4 @@
+import { servedName } from '../aliyun/edge-host.js'
 import { ossEndpoint } from '../aliyun/endpoint.js'
 import { boundDomains, edgeDomains } from '../aliyun/products.js'
 import { covers } from '../certificate/names.js'
@@ -12,7 +13,6 @@ import { deploymentNames, readDeployments } from '../state/deployments.js'
 import { httpsRecords } from '../state/https-record.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { auto } from '../targets/auto.js'
-import { servedName } from '../targets/edge-host.js'
 import type { TargetContext } from '../targets/index.js'
 import { type AskedTarget, askedTargets, type TargetValues } from './target-flags.js'
 import { targetsOfEntry } from './wanted-targets.js'
@@ -52,8 +52,19 @@ export const httpsPlaces = async (wish: PlacesWish): Promise<HttpsPlace[]> => {
   const places = (await Promise.all(named.map((one) => settingsOf(one, wish)))).flat()
   const recorded = asked.length > 0 || names.length > 0 ? [] : await httpsRecords(wish.state)
   const alike = merged([...places, ...recorded.map(({ kind, settings }) => ({ kind, settings }))])
-  return alike.map(({ kind, settings }) => createHttpsPlace(kind, settings, context))
+  return alike.map(({ kind, settings }) =>
+    createHttpsPlace(kind, kind === 'oss' ? { ...settings, ...edgeEndpoints(values) } : settings, context),
+  )
 }
+
+/** Domains of CDN and DCDN may fetch from a bucket. */
+const edgeEndpoints = (values: TargetValues): HttpsSettings =>
+  Object.fromEntries(
+    (['cdn-endpoint', 'dcdn-endpoint'] as const).flatMap((name) => {
+      const value = values[name]
+      return value === undefined ? [] : [[name, value]]
+    }),
+  )
 
 const ofCertificates = async ({ names, all, config: open, state, values }: PlacesWish): Promise<Named[]> => {
   const config = await open()

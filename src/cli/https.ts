@@ -6,7 +6,6 @@ import { type VersionsServed, versionsOf } from '../proof/tls-versions.js'
 import { deploymentNames, readDeployments } from '../state/deployments.js'
 import { readHttpsRecord } from '../state/https-record.js'
 import { StateFolder } from '../state/state-folder.js'
-import { hostToLookAt } from '../targets/edge-host.js'
 import { type Command, defineCommand, exitCodes, type Parsed, type Surroundings } from './command.js'
 import { commonFlags, openState, reachFlags, stateRoot } from './common-flags.js'
 import { openReach, type Reach } from './deployment.js'
@@ -173,9 +172,7 @@ const versionsAt = async (place: HttpsPlace, { values, surroundings }: Work): Pr
   const { signal } = surroundings
   const hosts = await place.hosts(signal)
   return await Promise.all(
-    hosts.map((host) =>
-      versionsOf(hostToLookAt(host), { connect: values.connect, nameServer: values['dns-resolver'], signal }),
-    ),
+    hosts.map((host) => versionsOf(host, { connect: values.connect, nameServer: values['dns-resolver'], signal })),
   )
 }
 

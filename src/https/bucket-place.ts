@@ -36,6 +36,8 @@ export const bucketPlace = (options: BucketPlaceOptions): HttpsPlace => {
     hosts: async (signal) => hostsOf(options, await bound.list(signal)),
     read: (signal) => readBucket(options, signal),
     plan: (aim, state) => planBucket(options, aim, state),
+    certificatesIn: (parts) =>
+      Object.keys(parts).filter((part) => part.startsWith(certificatePart('')) && parts[part] !== null),
     hazards: (signal) => hazardsOf(options, signal),
   }
 }

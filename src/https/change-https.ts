@@ -64,7 +64,7 @@ const change = async (
   const { state, dryRun, now, signal } = options
   const record = (folder && (await readHttpsRecord(folder, place.identity))) ?? emptyRecord(place)
   const before = await place.read(signal)
-  const { changes, warnings } = place.plan(aimOf(verb, record, before, place.name), before)
+  const { changes, warnings } = place.plan(aimOf(verb, record, before, place), before)
   const said = [...warnings]
   if (dryRun) {
     const status = changes.length === 0 ? 'unchanged' : 'planned'
@@ -131,19 +131,19 @@ const keep = async (folder: StateFolder, before: HttpsRecord, after: HttpsRecord
 }
 
 /** @throws CertError USAGE, HTTPS_CHANGED_SINCE */
-const aimOf = (verb: HttpsVerb, record: HttpsRecord, state: HttpsState, name: string): HttpsAim => {
+const aimOf = (verb: HttpsVerb, record: HttpsRecord, state: HttpsState, place: HttpsPlace): HttpsAim => {
   if (verb.verb !== 'restore') return verb
   const last = record.saved.at(-1)
   if (last === undefined) {
     throw new CertError(
       'USAGE',
-      `nothing is saved of ${name}: acme-oss changed nothing there, or put it back already`,
+      `nothing is saved of ${place.name}: acme-oss changed nothing there, or put it back already`,
       {
         hint: 'acme-oss https status shows what stands there now',
       },
     )
   }
-  return { verb: 'restore', parts: partsToRestore(last, state.parts, name, verb.overwrites) }
+  return { verb: 'restore', parts: partsToRestore(last, state.parts, place, verb.overwrites) }
 }
 
 /**
@@ -154,12 +154,13 @@ const aimOf = (verb: HttpsVerb, record: HttpsRecord, state: HttpsState, name: st
 const partsToRestore = (
   { before, left }: SavedHttps,
   current: HttpsParts,
-  name: string,
+  { name, certificatesIn }: HttpsPlace,
   overwrites: boolean,
 ): HttpsParts => {
   // Of a change that was not carried through nobody knows how far it went.
   const altered = Object.keys(before).filter((part) => left === undefined || before[part] !== left[part])
-  const parts = altered.filter((part) => !(isCertificate(part) && isInUse(current[part])))
+  const newer = certificatesIn(current)
+  const parts = altered.filter((part) => !newer.includes(part))
   const foreign = parts.filter(
     (part) => left !== undefined && current[part] !== left[part] && current[part] !== before[part],
   )
@@ -170,10 +171,6 @@ const partsToRestore = (
   }
   return Object.fromEntries(parts.map((part) => [part, before[part] ?? null]))
 }
-
-const isCertificate = (part: string): boolean => part === 'https' || part.startsWith('certificate ')
-
-const isInUse = (value: string | null | undefined): boolean => value != null && !/^off\b/.test(value)
 
 /** What stands there goes on record before it is touched; once, however often a change has to be begun anew. */
 const begin = (record: HttpsRecord, { verb }: HttpsVerb, before: HttpsParts, now: Date): HttpsRecord => {

@@ -16,6 +16,8 @@ export interface HttpsPlace {
   read(signal: AbortSignal): Promise<HttpsState>
   /** What has to be done, in order; nothing where all is as it is to be. No network, no clock. @throws CertError USAGE */
   plan(aim: HttpsAim, state: HttpsState): HttpsPlan
+  /** The parts that hold a certificate: one that stands there is newer than one that was taken away. */
+  certificatesIn(parts: HttpsParts): readonly string[]
   /** What else would break if plain HTTP ended here, one sentence each: asked for before, and shown as warnings. */
   hazards(signal: AbortSignal): Promise<readonly string[]>
 }

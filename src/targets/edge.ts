@@ -1,12 +1,12 @@
 import { isHostOfBucket } from '../aliyun/bucket-host.js'
 import { type EdgeCertificate, type EdgeDomains, isGone } from '../aliyun/edge-domains.js'
+import { hostToLookAt, servedName } from '../aliyun/edge-host.js'
 import type { CertificateBundle } from '../certificate/bundle.js'
 import { covers } from '../certificate/names.js'
 import { firstCertificate } from '../certificate/x509.js'
 import { type Options, text, toggle } from '../config/option.js'
 import { auto, placesOf, strandsOf } from './auto.js'
 import { bindToEdge, type EdgeBindingOptions } from './edge-binding.js'
-import { hostToLookAt, servedName } from './edge-host.js'
 import { servedStep } from './served.js'
 import { toStanding } from './standing.js'
 import type {
@@ -109,7 +109,7 @@ const lookAtDomain = async (
   try {
     return await domains.certificate(domain, signal)
   } catch (error) {
-    if (isGone(error)) return { https: false, certificate: undefined, name: undefined }
+    if (isGone(error)) return { https: false, certificate: undefined, name: undefined, kept: undefined }
     throw error
   }
 }

@@ -53,10 +53,13 @@ t.test('every code that is known says what to do', (t) => {
   const hints: Readonly<Record<string, RegExp>> = {
     AccessDenied: /grant the RAM user oss:PutObject on acs:oss:\*:\*:my-ssl-certs\/certs\/cert\.pem/,
     AccessKeyIdAndSecurityTokenNotMatch: /different sessions/,
+    BatchSetBusinessError: /redirect from HTTPS to HTTP/,
     DomainRecordConflict: /CNAME/,
     DomainRecordLocked: /console/,
     IncorrectDomainUser: /another account/,
     'InvalidDomainName.NoExist': /no such zone in AliDNS/,
+    'InvalidFunctions.Malformed': /does not know this setting/,
+    'NoPermission.SLR': /service-linked role/,
     'QuotaExceeded.Record': /as many records/,
     InvalidAccessKeyId: /ALIBABA_CLOUD_ACCESS_KEY_ID.*ALIBABA_CLOUD_SECURITY_TOKEN/,
     InvalidSecurityToken: /temporary credentials/,

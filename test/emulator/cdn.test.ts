@@ -25,6 +25,10 @@ const flavours = {
     detail: 'DescribeCdnDomainDetail',
     cname: 'DescribeDomainCname',
     https: 'DescribeCdnHttpsDomainList',
+    configs: 'DescribeCdnDomainConfigs',
+    setConfigs: 'BatchSetCdnDomainConfig',
+    deleteConfig: 'DeleteSpecificConfig',
+    deleteConfigs: 'BatchDeleteCdnDomainConfig',
   },
   dcdn: {
     set: 'SetDcdnDomainSSLCertificate',
@@ -33,6 +37,10 @@ const flavours = {
     detail: 'DescribeDcdnDomainDetail',
     cname: 'DescribeDcdnDomainCname',
     https: 'DescribeDcdnHttpsDomainList',
+    configs: 'DescribeDcdnDomainConfigs',
+    setConfigs: 'BatchSetDcdnDomainConfigs',
+    deleteConfig: 'DeleteDcdnSpecificConfig',
+    deleteConfigs: 'BatchDeleteDcdnDomainConfigs',
   },
 } as const
 
@@ -370,6 +378,104 @@ for (const product of ['cdn', 'dcdn'] as const) {
       CertType: 'upload',
     })
     t.equal((await call('https', { Keyword: 'soon' })).json['TotalCount'], 1)
+  })
+}
+
+/** As JSON, the way the product wants it. */
+const functions = (...all: (readonly [string, Form, Form?])[]): string =>
+  JSON.stringify(
+    all.map(([functionName, args, more]) => ({
+      functionName,
+      functionArgs: Object.entries(args).map(([argName, argValue]) => ({ argName, argValue })),
+      ...more,
+    })),
+  )
+
+for (const product of ['cdn', 'dcdn'] as const) {
+  t.test(`${product}: functions`, async (t) => {
+    const { emulator, store, add, call, tries } = await open(t, product)
+    const set = (...all: Parameters<typeof functions>) =>
+      tries('setConfigs', { DomainNames: domain, Functions: functions(...all) })
+    const list = async (form: Form = {}) =>
+      at((await call('configs', { DomainName: domain, ...form })).json, 'DomainConfigs', 'DomainConfig')
+    const refused = (why: string): readonly [number, string] => [400, why]
+    const malformed = refused('InvalidFunctions.Malformed')
+    const business = refused('BatchSetBusinessError')
+    add('b.example.com')
+    t.same(await list(), [])
+
+    const both = { DomainNames: `${domain},b.example.com`, Functions: functions(['gzip', { enable: 'on' }]) }
+    const { json } = await call('setConfigs', both)
+    const models = at(json, 'DomainConfigList', 'DomainConfigModel') as unknown as readonly JsonObject[]
+    t.match(models, [{ DomainName: domain, FunctionName: 'gzip' }, { DomainName: 'b.example.com' }])
+    t.type(models[0]?.['ConfigId'], 'number')
+    t.match(emulator.requests.at(-1), { action: `${product}:${flavours[product].setConfigs}`, key: both.DomainNames })
+    const id = String(models[0]?.['ConfigId'])
+    const shown = { ConfigId: id, FunctionName: 'gzip', Status: 'success' }
+    t.match(await list(), [{ ...shown, FunctionArgs: { FunctionArg: [{ ArgName: 'enable', ArgValue: 'on' }] } }])
+
+    t.same(await set(['gzip', { enable: 'off' }]), [200, undefined], 'the one that is there is replaced')
+    t.same(await set(['gzip', { enable: 'on' }, { parentId: '77' }]), [200, undefined], 'another one under a rule')
+    t.same(await set(['brotli', { enable: 'on' }]), [200, undefined])
+    const ids = (store.domain(domain)?.functions ?? []).map(({ id, name, parentId }) => [id === '', name, parentId])
+    t.same(ids, [
+      [false, 'gzip', undefined],
+      [false, 'gzip', '77'],
+      [false, 'brotli', undefined],
+    ])
+    t.equal(((await list({ FunctionNames: 'brotli,HSTS' })) as unknown as unknown[]).length, 1)
+    t.match(await list({ ConfigId: id }), [shown])
+    t.same(await set(['brotli', { enable: 'on', brotli_level: '5' }, { configId: id }]), business, 'the id of another')
+
+    for (const wrong of [
+      functions(['gzip', {}]),
+      functions(['gzip', { enable: 'yes' }]),
+      functions(['gzip', { enable: 'on', more: '1' }]),
+      functions(['hsts', { enabled: 'on' }]),
+      functions(['HSTS', { enable: 'on', https_hsts_max_age: '300' }]),
+      functions(['gzip', { enable: 'on' }]).replace('"on"', 'true'),
+      '[]',
+      '[',
+    ])
+      t.same(await tries('setConfigs', { DomainNames: domain, Functions: wrong }), malformed, wrong)
+
+    t.same(await set(['http_force', { enable: 'off' }]), [200, undefined])
+    t.same(await set(['https_force', { enable: 'on' }]), business, 'the other one is there, though off')
+    const off = store.domain(domain)?.functions.find(({ name }) => name === 'http_force')
+    t.same(await tries('deleteConfig', { DomainName: domain, ConfigId: String(off?.id) }), [200, undefined])
+    t.same(await tries('deleteConfig', { DomainName: domain, ConfigId: String(off?.id) }), [
+      400,
+      'InvalidConfigId.NotFound',
+    ])
+    t.same(await set(['https_force', { enable: 'on' }], ['http_force', { enable: 'off' }]), business, 'in one call')
+    t.same(await set(['https_force', { enable: 'on', https_rewrite: '308' }]), [200, undefined])
+    t.same(await set(['http_force', { enable: 'on' }]), business)
+
+    t.same(await tries('deleteConfigs', { DomainNames: both.DomainNames, FunctionNames: 'gzip,https_force' }), [
+      200,
+      undefined,
+    ])
+    t.match(await list(), [{ FunctionName: 'brotli' }], 'those under rules as well')
+    t.same(store.domain('b.example.com')?.functions, [])
+
+    const many = (count: number) => Array.from({ length: count }, () => domain).join(',')
+    const Functions = functions(['gzip', { enable: 'on' }])
+    t.same(await tries('setConfigs', { DomainNames: many(51), Functions }), refused('DomainNameOverLimit'))
+    t.same(await tries('setConfigs', { DomainNames: many(50), Functions }), [200, undefined])
+    const missing = { DomainNames: `${domain},x.example.com`, Functions: functions(['gzip', { enable: 'off' }]) }
+    t.same(await tries('setConfigs', missing), [404, 'InvalidDomain.NotFound'])
+    t.equal(store.domain(domain)?.inForce('gzip')['enable'], 'on', 'nothing of it is done')
+    t.same(await tries('configs', { DomainName: 'x.example.com' }), [404, 'InvalidDomain.NotFound'])
+
+    store.configuringMs = 60_000
+    t.same(await set(['gzip', { enable: 'off' }]), [200, undefined])
+    t.match(await list({ FunctionNames: 'gzip' }), [{ Status: 'configuring' }])
+    t.same(await set(['gzip', { enable: 'on' }]), [403, 'ServiceBusy'])
+    t.same(await tries('deleteConfigs', { DomainNames: domain, FunctionNames: 'gzip' }), [403, 'ServiceBusy'])
+    t.same(await tries('deleteConfig', { DomainName: domain, ConfigId: id }), [403, 'ServiceBusy'])
+    t.same(await tries('set', upload(material)), [403, 'ServiceBusy'])
+    emulator.addKey({ ...key, deny: [{ action: '*', resource: '*domain/b.example.com' }] })
+    t.same(await tries('setConfigs', both), [403, 'Forbidden.RAM'], 'each domain needs the right')
   })
 }
 

@@ -81,6 +81,18 @@ const get = (
     sent.end()
   })
 
+/** The status, what is said of strict transport, and where one is sent. */
+const headersOf = async (
+  { address, port }: Edge,
+  { servername, path }: { readonly servername: string; readonly path: string },
+): Promise<readonly [number | undefined, string | undefined, string | undefined]> => {
+  const headers = { Host: `${servername}:${port}` }
+  const options = { host: address, port, path, servername, headers, rejectUnauthorized: false, agent: false }
+  const [response] = (await once(request(options).end(), 'response')) as [IncomingMessage]
+  response.resume()
+  return [response.statusCode, response.headers['strict-transport-security'], response.headers.location]
+}
+
 const setCertificate = async (emulator: Emulator, { fullchain, key: pem }: Material, domain = host): Promise<void> => {
   const form = { DomainName: domain, SSLProtocol: 'on', CertName: `c-${Date.now()}`, SSLPub: fullchain, SSLPri: pem }
   const { status } = await callPop(emulator.port, { product: 'cdn', action: 'SetCdnDomainSSLCertificate', form }, key)
@@ -219,8 +231,54 @@ t.test('requests over an edge', async (t) => {
   t.same(await get(edge, '/certs/a%20b.txt', { servername: 'x.example.com' }), [200, 'shut'])
   t.equal(emulator.requests.at(-1)?.action, 'dcdn:GetObject')
 
+  const named = { servername: host, path: '/open.txt' }
+  t.same(await headersOf(edge, named), [200, undefined, undefined])
+  const hsts = { enabled: 'on', https_hsts_max_age: '300' }
+  const set = (...all: readonly (readonly [string, Record<string, string>])[]): void => {
+    domain.functions = all.map(([name, args], i) => ({ id: String(i), name, args }))
+  }
+  set(['HSTS', hsts])
+  t.same(await headersOf(edge, named), [200, 'max-age=300', undefined])
+  set(['HSTS', { ...hsts, https_hsts_include_subdomains: 'on', https_hsts_preload: 'on' }])
+  t.same(await headersOf(edge, named), [200, 'max-age=300; includeSubDomains; preload', undefined])
+  set(['HSTS', { ...hsts, enabled: 'off' }], ['http_force', { enable: 'on', http_rewrite: '308' }])
+  t.same(await headersOf(edge, named), [308, undefined, `http://${host}/open.txt`])
+  domain.functions = []
+
   emulator.fail({ action: 'cdn:GetObject' }, { status: 503, code: 'ServiceUnavailable' })
   t.equal((await get(edge, '/open.txt'))[0], 503)
+})
+
+const agreedOn = (edge: Edge, version: 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3'): Promise<string | null> =>
+  new Promise((resolve) => {
+    const old = { minVersion: version, maxVersion: version, ciphers: 'DEFAULT@SECLEVEL=0' } as const
+    const options = { host: edge.address, port: edge.port, servername: host, rejectUnauthorized: false, ...old }
+    const socket = connect(options, () => {
+      resolve(socket.getProtocol())
+      socket.destroy()
+    })
+    socket.on('error', () => resolve(null))
+  })
+
+t.test('the TLS versions that a domain speaks', async (t) => {
+  const emulator = await start(t)
+  const domain = emulator.addCdnDomain(host, { certificate: one })
+  const edge = await emulator.startEdge()
+  const spoken = async (): Promise<string> => {
+    const all = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
+    return (await Promise.all(all.map((version) => agreedOn(edge, version)))).filter(Boolean).join()
+  }
+  const set = (args: Readonly<Record<string, string>>): void => {
+    domain.functions = [{ id: '1', name: 'https_tls_version', args }]
+  }
+  t.equal(await spoken(), 'TLSv1.2,TLSv1.3', 'as Node does')
+  set({ tls10: 'on', tls11: 'off', tls12: 'on', tls13: 'off' })
+  t.equal(await spoken(), 'TLSv1,TLSv1.2', 'exactly these')
+  t.equal(await leafSeen(edge), fingerprint(one), 'who speaks more comes in')
+  set({ tls13: 'on' })
+  t.equal(await spoken(), 'TLSv1.3')
+  set({ ciphersuitegroup: 'strict' })
+  t.equal(await spoken(), 'TLSv1.2,TLSv1.3', 'none was chosen')
 })
 
 t.test('edges close alone, and with the emulator', async (t) => {
@@ -260,6 +318,13 @@ t.test('over plain HTTP', async (t) => {
     site.blockPublicAccess = false
   }
   t.match(await ask('unbound.example.com', '/open'), [403, /NonStandardHostForbidden/])
+  const forced = { id: '1', name: 'https_force', args: { enable: 'on', https_rewrite: '308' } }
+  accelerated.functions = [forced]
+  t.match(await ask('cdn.example.com', '/open?x'), [308, /html/, 'https://cdn.example.com/open?x'], 'with HTTPS or not')
+  accelerated.functions = [{ ...forced, parentId: '7' }]
+  t.equal((await ask('cdn.example.com', '/open'))[0], 200, 'under a rule that is nobody’s')
+  accelerated.functions = [{ ...forced, args: { enable: 'off' } }]
+  t.equal((await ask('cdn.example.com', '/open'))[0], 200)
   accelerated.forcedRedirect = 443
   t.match(await ask('cdn.example.com', '/open?x'), [301, /html/, 'https://cdn.example.com/open?x'])
   accelerated.forcedRedirect = 8443

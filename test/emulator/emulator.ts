@@ -8,7 +8,7 @@ import { CasStore } from './cas/store.js'
 import type { Domain, DomainOptions } from './cdn/domain.js'
 import { DomainStore } from './cdn/domain-store.js'
 import { cdnProduct, dcdnProduct } from './cdn/product.js'
-import { boundAt, domainOf } from './edge/bound.js'
+import { boundAt, domainOf, versionsOf } from './edge/bound.js'
 import { type Edge, type EdgeOptions, startEdge } from './edge/edge.js'
 import { originService } from './edge/origin-service.js'
 import { exchange } from './exchange.js'
@@ -169,7 +169,12 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
       const cloud = { cdn, dcdn, domains: directory.domains }
       const origin = originService({ directory, now, plain: false, domainOf: domainOf(cloud, products) })
       const started = await startEdge(
-        { now, onRequest: answering([origin, oss]), boundAt: boundAt(cloud, products) },
+        {
+          now,
+          onRequest: answering([origin, oss]),
+          boundAt: boundAt(cloud, products),
+          versionsOf: versionsOf(cloud, products),
+        },
         edge,
       )
       edges.push(started)

@@ -7,7 +7,7 @@ export interface FaultCondition {
   /** `oss:PutObject`; `*` and `?` are wildcards. */
   readonly action?: string
   readonly bucket?: string
-  /** The object's key; the domain name of CDN and DCDN calls that name one. */
+  /** The object's key; the domain names of CDN and DCDN calls that name any. */
   readonly key?: string | RegExp
   /** The n-th of the requests that match the above, counted from 1. */
   readonly nth?: number | readonly number[]

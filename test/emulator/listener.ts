@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net'
 import type { SecureContextOptions, TlsOptions } from 'node:tls'
+import { byVersions, type VersionsOf } from './edge/tls-versions.js'
 
 export interface ListenerOptions {
   /** A free one unless told. */
@@ -10,6 +11,8 @@ export interface ListenerOptions {
   readonly address?: string | undefined
   /** `SNICallback` lets one listener serve many names. */
   readonly tls?: (SecureContextOptions & Pick<TlsOptions, 'SNICallback'>) | undefined
+  /** Which TLS versions each host speaks. */
+  readonly versionsOf?: VersionsOf | undefined
   readonly onRequest: (incoming: IncomingMessage, response: ServerResponse) => Promise<void>
 }
 
@@ -29,6 +32,7 @@ export const listen = async ({
   port = 0,
   address = '127.0.0.1',
   tls,
+  versionsOf,
   onRequest,
 }: ListenerOptions): Promise<Listener> => {
   // A keep-alive connection that the server closes on its own looks to a client like a random failure.
@@ -36,7 +40,10 @@ export const listen = async ({
   const serve = (incoming: IncomingMessage, response: ServerResponse): void => {
     onRequest(incoming, response).catch((error) => incoming.socket.destroy(error))
   }
-  const server = tls === undefined ? createServer(options, serve) : createSecureServer({ ...options, ...tls }, serve)
+  const secure = (more: TlsOptions = {}) => createSecureServer({ ...options, ...tls, ...more }, serve)
+  const front = versionsOf && byVersions(versionsOf, secure)
+  const plain = tls === undefined ? () => createServer(options, serve) : secure
+  const server = front === undefined ? plain() : createTcpServer({ noDelay: true }, (socket) => void front(socket))
 
   const open = new Set<Socket>()
   let connections = 0

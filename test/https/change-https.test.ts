@@ -53,6 +53,7 @@ const fakePlace = (parts: HttpsParts): FakePlace => {
     broken,
     hosts: async () => [],
     hazards: async () => [],
+    certificatesIn: (all) => Object.keys(all).filter((part) => part.startsWith('certificate ') && all[part] !== null),
     read: async () => ({ parts: { ...own }, unread: {}, facts }),
     plan: (aim, { parts: before }) => {
       const after = aim.verb === 'restore' ? aim.parts : wanted[aim.verb]

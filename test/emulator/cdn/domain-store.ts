@@ -1,6 +1,7 @@
 import { givenKeyPair } from '../key-pair.js'
 import type { CallsPerSecond } from '../pop/operation.js'
 import { Domain, type DomainCertificate, type DomainOptions } from './domain.js'
+import type { EdgeFunction } from './functions.js'
 
 /** What CDN has, or DCDN: its domains, the certificates that were uploaded to it, and how it behaves. */
 export class DomainStore {
@@ -9,6 +10,8 @@ export class DomainStore {
   /** Whether the same certificate may not be uploaded again under another name. */
   refuseSameContent = false
   callsPerSecond: CallsPerSecond
+  /** What the product takes of nobody, beside what is malformed. */
+  refuses: ((one: Pick<EdgeFunction, 'name' | 'args'>) => boolean) | undefined
   readonly #domains = new Map<string, Domain>()
   /** By name. */
   readonly #uploads = new Map<string, DomainCertificate>()
@@ -40,8 +43,13 @@ export class DomainStore {
     const certificate = given && this.#given(name, given)
     if (certificate?.certType === 'upload') this.#uploads.set(certificate.certName, certificate)
     const domain = new Domain(name, this.#nextId++, options, { https, certificate }, this.#now)
+    domain.functions = (options.functions ?? []).map((one) => ({ ...one, id: this.newId() }))
     this.#domains.set(name, domain)
     return domain
+  }
+
+  newId(): string {
+    return String(this.#nextId++)
   }
 
   uploaded(certName: string): DomainCertificate | undefined {

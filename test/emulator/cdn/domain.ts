@@ -1,5 +1,6 @@
 import type { KeyPair, PemPair } from '../key-pair.js'
 import { Timeline } from '../timeline.js'
+import { type EdgeFunction, type GivenFunctions, inForce } from './functions.js'
 
 export type DomainStatus =
   | 'checking'
@@ -33,6 +34,8 @@ export interface DomainOptions {
   readonly privateOrigin?: boolean | undefined
   /** Whoever comes by plain HTTP is sent to HTTPS at this port. */
   readonly forcedRedirect?: number | undefined
+  /** What was set by hand before. */
+  readonly functions?: GivenFunctions | undefined
   /** What DescribeDomainCname says: 0 (unless told) where DNS leads to the product, 1 where it does not, -1 for a timeout. */
   readonly cnameStatus?: -1 | 0 | 1 | undefined
 }
@@ -54,6 +57,7 @@ export class Domain {
   privateOrigin: boolean
   forcedRedirect: number | undefined
   cnameStatus: -1 | 0 | 1
+  functions: readonly EdgeFunction[] = []
   readonly #hosted: Timeline<Hosted>
   readonly #now: () => Date
   #status: DomainStatus
@@ -90,6 +94,11 @@ export class Domain {
     return this.#hosted.current.certificate
   }
 
+  /** The arguments of a function; none where it is not there, or under a rule alone. */
+  inForce(name: string): Readonly<Record<string, string>> {
+    return inForce(this.functions, name)
+  }
+
   /** What an edge shows that learns of changes late. */
   shownAt(time: number): DomainCertificate | undefined {
     const { https, certificate } = this.#hosted.at(time)
@@ -99,6 +108,15 @@ export class Domain {
   /** `undefined` switches HTTPS off. */
   host(certificate: DomainCertificate | undefined, configuringMs: number): void {
     this.#hosted.change({ https: certificate !== undefined, certificate })
+    this.#changed(configuringMs)
+  }
+
+  configure(functions: readonly EdgeFunction[], configuringMs: number): void {
+    this.functions = functions
+    this.#changed(configuringMs)
+  }
+
+  #changed(configuringMs: number): void {
     this.modified = this.#now()
     this.#configuringUntil = this.modified.getTime() + configuringMs
   }

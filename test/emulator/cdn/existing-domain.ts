@@ -13,6 +13,15 @@ export const existingDomain = (store: DomainStore, given: Given): Domain => {
   return domain
 }
 
+/** Whether it takes a change. */
+export const checkState = ({ status }: Domain): void => {
+  if (status === 'configuring')
+    throw new PopRefusal(403, 'ServiceBusy', 'The specified Domain is configuring, please retry later.')
+  if (status === 'offline') throw new PopRefusal(400, 'InvalidDomain.Offline', 'The domain name provided is offline.')
+  if (status !== 'online' && status !== 'configure_failed')
+    throw new PopRefusal(400, 'InvalidDomain.notOnline', 'The domain name provided is not online.')
+}
+
 export const domainResource = (given: Given): readonly string[] => [`domain/${given['DomainName']}`]
 
 /** `2018-06-03T22:03:39Z` */

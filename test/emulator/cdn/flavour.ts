@@ -10,6 +10,12 @@ export interface Flavour {
     readonly domainDetail: string
     readonly domainCname: string
     readonly httpsDomains: string
+    readonly describeFunctions: string
+    readonly setFunctions: string
+    /** Of one domain, by their ids. */
+    readonly deleteFunction: string
+    /** Of many domains, by their names. */
+    readonly deleteFunctions: string
   }
 }
 
@@ -23,6 +29,10 @@ export const cdnFlavour: Flavour = {
     domainDetail: 'DescribeCdnDomainDetail',
     domainCname: 'DescribeDomainCname',
     httpsDomains: 'DescribeCdnHttpsDomainList',
+    describeFunctions: 'DescribeCdnDomainConfigs',
+    setFunctions: 'BatchSetCdnDomainConfig',
+    deleteFunction: 'DeleteSpecificConfig',
+    deleteFunctions: 'BatchDeleteCdnDomainConfig',
   },
 }
 
@@ -36,5 +46,9 @@ export const dcdnFlavour: Flavour = {
     domainDetail: 'DescribeDcdnDomainDetail',
     domainCname: 'DescribeDcdnDomainCname',
     httpsDomains: 'DescribeDcdnHttpsDomainList',
+    describeFunctions: 'DescribeDcdnDomainConfigs',
+    setFunctions: 'BatchSetDcdnDomainConfigs',
+    deleteFunction: 'DeleteDcdnSpecificConfig',
+    deleteFunctions: 'BatchDeleteDcdnDomainConfigs',
   },
 }

@@ -1,6 +1,8 @@
 import type { CasStore } from '../cas/store.js'
 import type { Product } from '../pop/operation.js'
 import { certificateInfo } from './certificate-info.js'
+import { deleteFunction, deleteFunctions, setFunctions } from './change-functions.js'
+import { describeFunctions } from './describe-functions.js'
 import { domainCname } from './domain-cname.js'
 import { domainDetail } from './domain-detail.js'
 import type { DomainStore } from './domain-store.js'
@@ -20,6 +22,10 @@ const product = (flavour: Flavour, version: string, store: DomainStore, cas: Cas
     domainDetail(flavour, store),
     domainCname(flavour, store),
     httpsDomains(flavour, store),
+    describeFunctions(flavour, store),
+    setFunctions(flavour, store),
+    deleteFunction(flavour, store),
+    deleteFunctions(flavour, store),
   ],
   callsPerSecond: () => store.callsPerSecond,
 })

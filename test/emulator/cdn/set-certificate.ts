@@ -3,9 +3,9 @@ import { type Flaw, isExpired, readKeyPair } from '../key-pair.js'
 import { metadataOf } from '../pop/metadata.js'
 import type { PopCall, PopOperation } from '../pop/operation.js'
 import { PopRefusal } from '../pop/refusal.js'
-import type { Domain, DomainCertificate } from './domain.js'
+import type { DomainCertificate } from './domain.js'
 import type { DomainStore } from './domain-store.js'
-import { domainResource, existingDomain } from './existing-domain.js'
+import { checkState, domainResource, existingDomain } from './existing-domain.js'
 import type { Flavour } from './flavour.js'
 
 const flaws: Readonly<Record<Flaw, PopRefusal>> = {
@@ -15,14 +15,6 @@ const flaws: Readonly<Record<Flaw, PopRefusal>> = {
 }
 
 const expired = (): PopRefusal => new PopRefusal(400, 'Certificate.Expired', 'The certificate has expired.')
-
-const checkState = ({ status }: Domain): void => {
-  if (status === 'configuring')
-    throw new PopRefusal(403, 'ServiceBusy', 'The specified Domain is configuring, please retry later.')
-  if (status === 'offline') throw new PopRefusal(400, 'InvalidDomain.Offline', 'The domain name provided is offline.')
-  if (status !== 'online' && status !== 'configure_failed')
-    throw new PopRefusal(400, 'InvalidDomain.notOnline', 'The domain name provided is not online.')
-}
 
 const demanded = ({ given }: PopCall, name: string): string => {
   const value = given[name]

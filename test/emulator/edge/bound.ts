@@ -3,6 +3,7 @@ import type { DomainStore } from '../cdn/domain-store.js'
 import type { KeyPair } from '../key-pair.js'
 import type { CustomDomains } from '../oss/custom-domains.js'
 import type { EdgeProduct } from './edge.js'
+import type { VersionsOf } from './tls-versions.js'
 
 export interface Cloud {
   readonly cdn: DomainStore
@@ -21,6 +22,21 @@ export const boundAt =
       if (shown !== undefined) return shown
     }
     return products.includes('oss') ? cloud.domains.shownAt(host, time) : undefined
+  }
+
+const tlsArguments = { '1.0': 'tls10', '1.1': 'tls11', '1.2': 'tls12', '1.3': 'tls13' }
+
+/** The TLS versions that were chosen for the domain of a host; undefined where none were. */
+export const versionsOf =
+  (cloud: Cloud, products: readonly EdgeProduct[]): VersionsOf =>
+  (host) => {
+    for (const product of accelerators) {
+      const chosen = products.includes(product) ? cloud[product].serving(host)?.inForce('https_tls_version') : undefined
+      if (chosen === undefined) continue
+      const spoken = Object.entries(tlsArguments).flatMap(([version, name]) => (chosen[name] === 'on' ? [version] : []))
+      return spoken.length === 0 ? undefined : spoken
+    }
+    return undefined
   }
 
 /** The accelerated domain that answers for a host, with a bucket behind it. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { givenKeyPair, type KeyPair, type PemPair } from '../key-pair.js'
 import { listen } from '../listener.js'
+import { speaking, type VersionsOf } from './tls-versions.js'
 
 export type EdgeProduct = 'cdn' | 'dcdn' | 'oss'
 
@@ -46,6 +47,7 @@ export interface EdgeParts {
   readonly onRequest: (incoming: IncomingMessage, response: ServerResponse) => Promise<void>
   /** What is bound to a host, as somebody sees it who knows of changes up to this time of `performance.now()`. */
   readonly boundAt: (host: string, time: number) => KeyPair | undefined
+  readonly versionsOf: VersionsOf
 }
 
 export const startEdge = async (parts: EdgeParts, { address, port, delayMs = 0 }: EdgeOptions): Promise<Edge> => {
@@ -63,7 +65,7 @@ export const startEdge = async (parts: EdgeParts, { address, port, delayMs = 0 }
     const host = name.toLowerCase()
     const pair = shownTo(host)
     handshakes.push({ time: parts.now(), host, sha256: pair?.sha256 })
-    return pair && createSecureContext({ cert: pair.fullchain, key: pair.key })
+    return pair && createSecureContext({ ...speaking(parts.versionsOf(host)), cert: pair.fullchain, key: pair.key })
   }
 
   const listener = await listen({
@@ -79,6 +81,7 @@ export const startEdge = async (parts: EdgeParts, { address, port, delayMs = 0 }
         }
       },
     },
+    versionsOf: parts.versionsOf,
     onRequest: parts.onRequest,
   })
   return {

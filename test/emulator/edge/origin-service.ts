@@ -21,15 +21,48 @@ export interface OriginParts {
   readonly domainOf: (host: string) => { readonly product: 'cdn' | 'dcdn'; readonly domain: Domain } | undefined
 }
 
-const sentToHttps = ({ host, target }: WireRequest, port: number): Answer => ({
-  status: 301,
-  headers: {
-    Server: 'Tengine',
-    Location: `https://${host.replace(/:\d+$/, '')}${port === 443 ? '' : `:${port}`}${target}`,
-    'Content-Type': 'text/html',
-  },
-  body: Buffer.from('<html><head><title>301 Moved Permanently</title></head></html>\n'),
-})
+interface Elsewhere {
+  readonly scheme: 'http' | 'https'
+  readonly status: number
+  /** The usual one unless told. */
+  readonly port?: number | undefined
+}
+
+const usualPorts = { http: 80, https: 443 }
+
+const sentElsewhere = ({ host, target }: WireRequest, { scheme, status, port }: Elsewhere): Answer => {
+  const there = port === undefined || port === usualPorts[scheme] ? '' : `:${port}`
+  return {
+    status,
+    headers: {
+      Server: 'Tengine',
+      Location: `${scheme}://${host.replace(/:\d+$/, '')}${there}${target}`,
+      'Content-Type': 'text/html',
+    },
+    body: Buffer.from(`<html><head><title>${status}</title></head></html>\n`),
+  }
+}
+
+/** Of whether there is an HTTPS to be sent to, nobody thinks here. */
+const elsewhereFrom = (domain: Domain, plain: boolean): Elsewhere | undefined => {
+  const { forcedRedirect: port } = domain
+  const force = domain.inForce(plain ? 'https_force' : 'http_force')
+  const isForced = force['enable'] === 'on'
+  if (!plain) return isForced ? { scheme: 'http', status: Number(force['http_rewrite'] ?? 301) } : undefined
+  if (isForced) return { scheme: 'https', status: Number(force['https_rewrite'] ?? 301), port }
+  return port === undefined ? undefined : { scheme: 'https', status: 301, port }
+}
+
+const strictTransport = (domain: Domain): Readonly<Record<string, string>> => {
+  const hsts = domain.inForce('HSTS')
+  if (hsts['enabled'] !== 'on') return {}
+  const directives = [
+    `max-age=${hsts['https_hsts_max_age']}`,
+    ...(hsts['https_hsts_include_subdomains'] === 'on' ? ['includeSubDomains'] : []),
+    ...(hsts['https_hsts_preload'] === 'on' ? ['preload'] : []),
+  ]
+  return { 'Strict-Transport-Security': directives.join('; ') }
+}
 
 const fetched = (request: WireRequest, domain: Domain, bucket: Bucket, key: string, directory: Directory): Outcome => {
   const operation = [getObject, headObject].find(({ method }) => method === request.method)
@@ -49,6 +82,15 @@ const fetched = (request: WireRequest, domain: Domain, bucket: Bucket, key: stri
   })
 }
 
+const answerOf = (fetch: () => Outcome, answers: ReturnType<typeof ossAnswers>): Answer => {
+  try {
+    return answers.of(fetch())
+  } catch (error) {
+    if (error instanceof OssRefusal) return answers.of(error)
+    throw error
+  }
+}
+
 /** What CDN and DCDN answer: the objects of the bucket behind a domain, never from a cache. */
 export const originService = ({ directory, now, plain, domainOf }: OriginParts): Service => ({
   match(request) {
@@ -66,15 +108,14 @@ export const originService = ({ directory, now, plain, domainOf }: OriginParts):
       accessKeyId: undefined,
       requestId,
       perform() {
-        const { forcedRedirect } = found.domain
-        if (plain && forcedRedirect !== undefined) return sentToHttps(request, forcedRedirect)
-        try {
+        const { domain } = found
+        const elsewhere = elsewhereFrom(domain, plain)
+        if (elsewhere !== undefined) return sentElsewhere(request, elsewhere)
+        const answer = answerOf(() => {
           obeyPolicy({ action: 'oss:GetObject', bucket, key }, plain)
-          return answers.of(fetched(request, found.domain, bucket, key, directory))
-        } catch (error) {
-          if (error instanceof OssRefusal) return answers.of(error)
-          throw error
-        }
+          return fetched(request, domain, bucket, key, directory)
+        }, answers)
+        return plain ? answer : { ...answer, headers: { ...answer.headers, ...strictTransport(domain) } }
       },
       refuse: (status, code, message, headers) =>
         answers.of(new OssRefusal(status, code, message ?? wording(code)), headers),

@@ -68,7 +68,7 @@ export const popService = ({ products, keys, now }: PopParts): Service => {
       return {
         action: operation && `${product?.ram}:${operation.name}`,
         bucket: undefined,
-        key: claim.parameters.find(([name]) => name === 'DomainName')?.[1],
+        key: claim.parameters.find(([name]) => name === 'DomainName' || name === 'DomainNames')?.[1],
         accessKeyId: claim.accessKeyId,
         requestId: claim.requestId,
         perform() {
