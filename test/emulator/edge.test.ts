@@ -281,6 +281,21 @@ t.test('the TLS versions that a domain speaks', async (t) => {
   t.equal(await spoken(), 'TLSv1.2,TLSv1.3', 'none was chosen')
 })
 
+t.test('the TLS versions that a bucket speaks under its domain', async (t) => {
+  const emulator = await start(t)
+  const httpsConfig = (isOn: boolean): string =>
+    `<HttpsConfiguration><TLS><Enable>${isOn}</Enable><TLSVersion>TLSv1.1</TLSVersion><TLSVersion>TLSv1.2</TLSVersion></TLS></HttpsConfiguration>`
+  const site = emulator.addBucket('a-website', { httpsConfig: httpsConfig(true) })
+  emulator.bindCname(host, 'a-website', { certificate: one })
+  const edge = await emulator.startEdge()
+  const versions = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
+  const spoken = async () => (await Promise.all(versions.map((one) => agreedOn(edge, one)))).filter(Boolean).join()
+  t.equal(await spoken(), 'TLSv1.1,TLSv1.2')
+  t.equal(await leafSeen(edge), fingerprint(one), 'who speaks more comes in')
+  site.httpsConfig = httpsConfig(false)
+  t.equal(await spoken(), 'TLSv1.2,TLSv1.3', 'as Node does')
+})
+
 t.test('edges close alone, and with the emulator', async (t) => {
   const emulator = await startEmulator()
   emulator.bindCname(host, bucket, { certificate: one })

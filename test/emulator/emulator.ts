@@ -166,7 +166,7 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
     withoutFiling: (host) => directory.domains.withoutFiling(host),
     async startEdge(edge = {}) {
       const { products = ['cdn', 'dcdn', 'oss'] } = edge
-      const cloud = { cdn, dcdn, domains: directory.domains }
+      const cloud = { cdn, dcdn, domains: directory.domains, bucketOf: (name: string) => directory.find(name) }
       const origin = originService({ directory, now, plain: false, domainOf: domainOf(cloud, products) })
       const started = await startEdge(
         {
@@ -182,7 +182,7 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
     },
     async startPlainEdge(edge = {}) {
       const { port, address, products = ['cdn', 'dcdn', 'oss'] } = edge
-      const cloud = { cdn, dcdn, domains: directory.domains }
+      const cloud = { cdn, dcdn, domains: directory.domains, bucketOf: (name: string) => directory.find(name) }
       const origin = originService({ directory, now, plain: true, domainOf: domainOf(cloud, products) })
       const onRequest = answering([origin, ossService({ ...ossParts, plain: true })])
       const listener = await listen({ port, address, onRequest })

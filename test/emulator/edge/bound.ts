@@ -1,7 +1,9 @@
 import type { Domain } from '../cdn/domain.js'
 import type { DomainStore } from '../cdn/domain-store.js'
 import type { KeyPair } from '../key-pair.js'
+import type { Bucket } from '../oss/bucket.js'
 import type { CustomDomains } from '../oss/custom-domains.js'
+import { chosenVersions } from '../oss/https-config.js'
 import type { EdgeProduct } from './edge.js'
 import type { VersionsOf } from './tls-versions.js'
 
@@ -9,6 +11,7 @@ export interface Cloud {
   readonly cdn: DomainStore
   readonly dcdn: DomainStore
   readonly domains: CustomDomains
+  readonly bucketOf: (name: string) => Bucket | undefined
 }
 
 const accelerators = ['cdn', 'dcdn'] as const
@@ -36,7 +39,8 @@ export const versionsOf =
       const spoken = Object.entries(tlsArguments).flatMap(([version, name]) => (chosen[name] === 'on' ? [version] : []))
       return spoken.length === 0 ? undefined : spoken
     }
-    return undefined
+    const bound = products.includes('oss') ? cloud.domains.find(host) : undefined
+    return bound && chosenVersions(cloud.bucketOf(bound.bucket)?.httpsConfig)
   }
 
 /** The accelerated domain that answers for a host, with a bucket behind it. */

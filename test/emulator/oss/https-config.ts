@@ -33,6 +33,13 @@ const check = (document: string): void => {
   if (second !== undefined && (second.name !== 'CipherSuite' || !isCipherSuite(second))) throw malformedXml()
 }
 
+/** The TLS versions that are switched on, such as `1.2`; undefined where the service's own choice holds. */
+export const chosenVersions = (document: string | undefined): readonly string[] | undefined => {
+  const tls = readXml(document ?? '')?.children.find(({ name }) => name === 'TLS')
+  if (tls === undefined || textsOf(tls, 'Enable')[0] !== 'true') return undefined
+  return textsOf(tls, 'TLSVersion').map((version) => version.replace('TLSv', ''))
+}
+
 /** A bucket's TLS versions and ciphers. A new configuration takes the place of the whole old one. */
 export const httpsConfigOperations: readonly Operation[] = [
   {
