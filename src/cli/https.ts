@@ -219,7 +219,9 @@ const changeOne = async (
     signal: surroundings.signal,
     onWait: (owner) => terminal.progress(`${place.name}: waiting for ${owner}, which is at work on it`),
     onChange: ({ does, status }) =>
-      terminal.progress(`${place.name}: ${does}${status === 'changed' ? '' : `: ${status}`}`),
+      terminal.progress(
+        `${does.includes(place.name) ? '' : `${place.name}: `}${does}${status === 'changed' ? '' : `: ${status}`}`,
+      ),
   })
   return { ...report, warnings: [...warnings, ...report.warnings] }
 }

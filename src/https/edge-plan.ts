@@ -150,7 +150,7 @@ const hstsSentence = (args: Arguments): string => {
 
 const isOff = ({ product, domain }: PlannedDomain, when: string): CertError =>
   new CertError('NOT_SERVED', `HTTPS is off for the ${nameOf({ product, domain })}, and has to be on ${when}`, {
-    hint: `deploy a certificate first: acme-oss deploy --${product}-domain ${domain} with the certificate's files, or renew --force where it is renewed by acme-oss`,
+    hint: `deploy a certificate first: acme-oss deploy --${product}-domain ${domain} with the certificate's files, or acme-oss renew --force-renewal where it is renewed by acme-oss`,
   })
 
 const inTheWay = (where: PlannedDomain): CertError =>
@@ -269,10 +269,8 @@ const httpsAgain = (where: PlannedDomain, saved: HttpsParts, state: HttpsState):
     const does = `bind the certificate ${name ?? id} of the certificate service, which switches HTTPS on`
     return { moves: [{ kind: 'bind', does, id, region, name: name ?? id, after: text }], warnings: [] }
   }
-  // A redirect to where nobody answers is worse than none.
-  const why = isOff(where, 'before a redirect to it is put back')
-  if (isOn(argumentsIn(saved['https_force'])?.['enable'])) throw why
-  return { moves: [], warnings: [`HTTPS of the ${nameOf(where)} was on and is off: ${why.hint}`] }
+  // CDN gave no key back; and a redirect to where nobody answers is worse than none.
+  throw isOff(where, 'before what stood there can be put back')
 }
 
 const units = [

@@ -469,8 +469,8 @@ t.test('HTTPS that is off', async (t) => {
   })
   const uploaded = { ...enforced, https: '{"https":"on","name":"handed-over"}' }
   t.match(await failed(plan(place, restore(uploaded))), { code: 'NOT_SERVED', hint: /acme-oss deploy --cdn-domain/ })
-  const unforced = await plan(place, restore({ ...uploaded, https_force: null, HSTS: null }))
-  t.match(unforced, { changes: [], warnings: [/was on and is off: deploy a certificate/] })
+  const unforced = { ...uploaded, https_force: null, HSTS: null }
+  t.match(await failed(plan(place, restore(unforced))), { code: 'NOT_SERVED', message: /HTTPS is off/ })
   t.match(await failed(plan(place, restore({ ...enforced, gzip: '{' }))), { code: 'STATE_UNUSABLE' })
 })
 
