@@ -1,5 +1,13 @@
 import { isStandby } from '../standby-name.js'
-import { type DeploymentRecord, isOlder, type Pending, pendingOf, type StepRecord } from '../state/deployment-record.js'
+import {
+  type DeploymentRecord,
+  isGivenUp,
+  isOlder,
+  isOrWasWanted,
+  type Pending,
+  pendingOf,
+} from '../state/deployment-record.js'
+import type { RelaxedPlace } from '../state/https-record.js'
 import type { Concern, ConcernKind } from './concern.js'
 import type { NameFacts } from './name-facts.js'
 
@@ -9,13 +17,6 @@ export interface Thresholds {
 }
 
 export const defaultThresholds: Thresholds = { expiryDays: 30 }
-
-/** Where plain HTTP was let in for an emergency. */
-export interface RelaxedPlace {
-  readonly identity: string
-  readonly name: string
-  readonly since: Date
-}
 
 /** The certificate that counts of a name: what ends with it, if nobody does anything. */
 export interface Newest {
@@ -101,11 +102,8 @@ const toNewest = ({ fingerprint, notBefore, notAfter }: DeploymentRecord): Newes
 })
 
 /** One that ended before it was in place was given up, which is not what anybody wanted. */
-const isStillWanted = ({ targets, unresolved }: DeploymentRecord): boolean =>
-  unresolved !== null ||
-  Object.values(targets).some(({ steps }) => Object.values(steps).some((step) => stillWanted.includes(step.status)))
-
-const stillWanted: readonly StepRecord['status'][] = ['pending', 'failed', 'done', 'expired']
+export const isStillWanted = ({ targets, unresolved }: DeploymentRecord): boolean =>
+  unresolved !== null || Object.values(targets).some((target) => isOrWasWanted(target) || isGivenUp(target))
 
 const lifetimeOf = ({ notBefore, notAfter }: Pick<Newest, 'notBefore' | 'notAfter'>): number =>
   notAfter.getTime() - notBefore.getTime()

@@ -32,8 +32,13 @@ const older = await mintMaterial({ names: wildcardNames, notBefore: daysFromNow(
 // --- what it prints with --json, held strictly ---
 
 const keysOf = {
-  whole: ['schema', 'command', 'ok', 'results', 'warnings', 'error'],
-  result: ['name', 'certificate', 'stages', 'pending', 'warnings', 'error'],
+  whole: ['schema', 'command', 'ok', 'results', 'relaxed', 'warnings', 'error'],
+  result: [
+    ...['name', 'certificate', 'daysLeft', 'renewal', 'held', 'concerns'],
+    ...['stages', 'pending', 'warnings', 'error'],
+  ],
+  renewal: ['due', 'at', 'error'],
+  concern: ['id', 'kind', 'place', 'sentence', 'hint'],
   certificate: ['name', 'names', 'notBefore', 'notAfter', 'serial', 'sha1', 'sha256', 'archive'],
   stage: ['target', 'status', 'there', 'served', 'steps'],
   step: ['id', 'status', 'at', 'note'],
@@ -69,6 +74,9 @@ interface StatusShape {
   readonly results: readonly {
     readonly name: string
     readonly certificate: { readonly sha256: string; readonly archive: string } | null
+    readonly daysLeft: number | null
+    readonly renewal: object | null
+    readonly concerns: readonly { readonly id: string; readonly kind: string; readonly place: string | null }[]
     readonly stages: readonly {
       readonly target: string
       readonly status: string
@@ -101,6 +109,8 @@ const shapeOf = ({ stdout, stderr, code }: RunResult): StatusShape => {
   for (const result of whole.results) {
     requireKeys('result', result)
     requireKeys('certificate', result.certificate)
+    requireKeys('renewal', result.renewal)
+    for (const concern of result.concerns) requireKeys('concern', concern)
     for (const { there, served, steps, ...stage } of result.stages) {
       requireKeys('stage', { target: stage.target, status: stage.status, there, served, steps })
       for (const step of steps) requireKeys('step', step)
@@ -361,7 +371,7 @@ t.test('a domain that is gone, and nobody who serves', together(), async (t) => 
 t.test('certificates of which nobody knows where they are to go, and none at all', together(), async (t) => {
   const world = await openServedWorld(t)
   const empty = await status(world)
-  t.same(empty, { schema: 'acme-oss/1', command: 'status', ok: true, results: [], warnings: [], error: null })
+  t.same(empty, { schema: 'acme-oss/1', command: 'status', ok: true, results: [], relaxed: [], warnings: [], error: null })
   ends(t, await callHook(world, material, { words: ['--cdn-domain', 'shop.example.net'] }), 1)
   const found = await status(world)
   t.match(found, { ok: false, results: [{ stages: [], pending: [{ target: null, step: null }] }] })
