@@ -71,7 +71,7 @@ export const command = defineCommand({
         const standings = await eachOf(some, namesAtOnce, async (facts) =>
           nameStanding(facts, await look?.of(facts), thresholds, surroundings.now()),
         )
-        for (const standing of standings) {
+        for (const standing of standings.filter(({ entries }) => entries.length > 0)) {
           needsAttention ||= standing.needsAttention
           report.add(standing)
         }
@@ -196,15 +196,17 @@ const fewNames = 10
 
 const textReport = ({ terminal, state, surroundings, relaxed, isAsked }: ReportContext, count: number): Report => {
   const inFull: NameStanding[] = []
+  let isEmpty = true
   const isTable = count > 1
   if (isTable) terminal.result(tableHead(terminal))
   return {
     add: (standing) => {
+      isEmpty = false
       if (isTable) terminal.result(tableLine(terminal, standing, surroundings.now()))
       if (count <= fewNames || isAsked || standing.needsAttention) inFull.push(standing)
     },
     end: async () => {
-      if (count === 0) terminal.result(`nothing is wanted (${state.root} holds no deployment)`)
+      if (isEmpty) terminal.result(`nothing is wanted (${state.root} holds no deployment)`)
       for (const standing of inFull) {
         if (isTable) terminal.result('')
         showStanding(terminal, standing, surroundings.now())

@@ -10,7 +10,7 @@ export interface NameStanding {
   readonly facts: NameFacts
   readonly concerns: readonly Concern[]
   readonly newest: Newest | undefined
-  /** Its newest certificate first; never empty. */
+  /** Its newest certificate first; empty where nothing is left of it that anybody wants to know. */
   readonly entries: readonly Entry[]
   /** Is anything pending, or does anything need a person? */
   readonly needsAttention: boolean
@@ -44,7 +44,8 @@ export const nameStanding = (
 }
 
 /** The newest certificate, each older one of which something is still open, and what cannot be made sense of. */
-const entriesOf = ({ records, damaged }: NameFacts, targets: ReadonlyMap<string, TargetStanding>): Entry[] => {
+const entriesOf = (facts: NameFacts, targets: ReadonlyMap<string, TargetStanding>): Entry[] => {
+  const { records, damaged, isRenewed, certificate, failedRenewal } = facts
   const known = records
     .map((record, i) => ({
       record,
@@ -55,6 +56,8 @@ const entriesOf = ({ records, damaged }: NameFacts, targets: ReadonlyMap<string,
     .filter(({ pending }, i) => i === 0 || pending.length > 0)
   const broken = damaged.map(({ error }) => ({ record: undefined, pending: [], error, targets: nothing }))
   const all = [...known, ...broken]
+  if (all.length > 0) return all
   // Issued and deployed nowhere yet, or not even issued.
-  return all.length > 0 ? all : [{ record: undefined, pending: [], error: undefined, targets: nothing }]
+  const isLookedAfter = isRenewed || (certificate === undefined && failedRenewal !== undefined)
+  return isLookedAfter ? [{ record: undefined, pending: [], error: undefined, targets: nothing }] : []
 }
