@@ -66,7 +66,7 @@ const placesWord = ({ entries: [first] }: NameStanding): string => {
       worstOf(Object.values(steps)) === 'done' && (standing === undefined || (isInPlace(standing) && standing.isServed))
     )
   })
-  return `${good.length}/${wanted.length}`
+  return wanted.length === 0 ? '-' : `${good.length}/${wanted.length}`
 }
 
 const isInPlace = ({ there }: TargetStanding): boolean =>
@@ -96,20 +96,25 @@ const stateWord = ({ concerns, facts, entries, needsAttention }: NameStanding): 
 // --- one block for each name ---
 
 export const showStanding = (terminal: Terminal, standing: NameStanding, now: Date): void => {
-  const { facts, concerns, newest, entries } = standing
+  const { facts, concerns, entries } = standing
+  if (entries[0]?.record === undefined) terminal.result(headOf(terminal, standing, now))
   for (const [i, entry] of entries.entries()) {
-    if (entry.error !== undefined)
-      terminal.failure(`${printable(facts.name)}: ${entry.error.message}`, entry.error.hint)
-    if (entry.record !== undefined) showEntry(terminal, entry, now)
-    else if (i === 0 && newest !== undefined) terminal.result(issued(terminal, facts.name, newest.notAfter, now))
-    else if (i === 0) terminal.result(`${printable(facts.name)} (not issued yet)`)
+    const { error } = entry
+    if (error !== undefined) terminal.failure(`${printable(facts.name)}: ${error.message}`, error.hint)
+    showEntry(terminal, entry, now)
     if (i === 0) showAbout(terminal, standing, now)
   }
   for (const one of concerns) if (!isShownAbove(one)) showConcern(terminal, one)
 }
 
-const issued = (terminal: Terminal, name: string, notAfter: Date, now: Date): string =>
-  `${printable(name)} (issued and deployed nowhere, valid until ${dayOf(notAfter)})${leftOf(terminal, notAfter, now)}`
+/** Of what was never deployed, or of which nobody knows. */
+const headOf = (terminal: Terminal, { facts, newest, entries }: NameStanding, now: Date): string => {
+  const name = printable(facts.name)
+  if (entries[0]?.error !== undefined) return `${name} (damaged)`
+  if (newest === undefined) return `${name} (not issued yet)`
+  const { notAfter } = newest
+  return `${name} (issued and deployed nowhere, valid until ${dayOf(notAfter)})${leftOf(terminal, notAfter, now)}`
+}
 
 const leftOf = (terminal: Terminal, notAfter: Date, now: Date): string => {
   if (notAfter <= now) return terminal.paint('red', ' (expired)')

@@ -164,8 +164,9 @@ const renewalConcerns = (facts: NameFacts, now: Date): Concern[] => {
   if (failedRenewal !== undefined && (!failedRenewal.passing || !isOfUse || isPast(failedRenewal.since))) {
     const { tries, since, next, error } = failedRenewal
     const count = tries > 1 ? ` (${tries} tries since ${minuteOf(new Date(since))})` : ''
-    const goesOn =
-      next !== undefined && Date.parse(next) > now.getTime() ? `; it goes on ${minuteOf(new Date(next))}` : ''
+    // What says that a CA has been asked often enough says when that ends, too.
+    const isToCome = next !== undefined && Date.parse(next) > now.getTime() && error.code !== 'ORDER_BUDGET_SPENT'
+    const goesOn = isToCome ? `; it goes on ${minuteOf(new Date(next))}` : ''
     return said(`${name} could not be ${isOfUse ? 'renewed' : 'issued'}${count}: ${error.message}${goesOn}`, error.hint)
   }
   if (renewal !== undefined && isPast(renewal)) {

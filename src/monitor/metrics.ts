@@ -15,7 +15,7 @@ const families = {
   acme_oss_pending_steps: 'Steps of a name that are still to be done.',
   acme_oss_step_last_error: 'A step that failed and is tried again, with the code of its last error.',
   acme_oss_renewal_timestamp_seconds: 'When the certificate of a name is to be renewed.',
-  acme_oss_renewal_due: 'Is the certificate of a name to be renewed now?',
+  acme_oss_renewal_due: 'Whether the certificate of a name is to be renewed now.',
   acme_oss_renewal_last_error: 'A renewal that failed, with the code of its last error.',
   acme_oss_concerns: 'Things that a person should know of.',
   acme_oss_https_relaxed: 'A place where HTTPS is not enforced for now.',
@@ -86,9 +86,8 @@ export class Metrics {
       .join('')
   }
 
-  /** A place may tell dates that are none. */
   #date(family: Family, labels: Labels, at: Date): void {
-    if (Number.isFinite(at.getTime())) this.#set(family, labels, at.getTime() / 1000)
+    if (isDate(at)) this.#set(family, labels, at.getTime() / 1000)
   }
 
   #set(family: Family, labels: Labels, value: number): void {
@@ -143,10 +142,13 @@ const deployedOn = (
   })
 }
 
+/** A place may tell dates that are none. */
 const datesOf = ({ certificate }: PlaceStanding): Dates[] => {
   const { notBefore, notAfter } = certificate ?? {}
-  return notBefore === undefined || notAfter === undefined ? [] : [{ notBefore, notAfter }]
+  return isDate(notBefore) && isDate(notAfter) ? [{ notBefore, notAfter }] : []
 }
+
+const isDate = (at: Date | undefined): at is Date => at !== undefined && Number.isFinite(at.getTime())
 
 const datesDone = (records: readonly DeploymentRecord[], identity: string): Dates | undefined => {
   const whole = records.find(({ targets }) => {

@@ -242,3 +242,10 @@ t.test('the newest', async (t) => {
   t.match(newestOf(facts({ records: [record('b', fresh), record('a', [-61, 29])] })), { id: 'b'.repeat(12) })
   t.equal(newestOf(facts()), undefined)
 })
+
+t.test('a budget that is spent says itself when it goes on', async (t) => {
+  const message = 'letsencrypt is not asked for example.com before 2026-06-02 00:00 UTC'
+  const spent = failedRenewal({ next: at(0.5), error: { code: 'ORDER_BUDGET_SPENT', message } })
+  t.match(sentenceOf({ failedRenewal: spent }), new RegExp(`: ${message}$`))
+  t.notMatch(sentenceOf({ failedRenewal: failedRenewal({ next: at(-0.5) }) }), /goes on/, 'it has gone on')
+})

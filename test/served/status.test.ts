@@ -371,7 +371,15 @@ t.test('a domain that is gone, and nobody who serves', together(), async (t) => 
 t.test('certificates of which nobody knows where they are to go, and none at all', together(), async (t) => {
   const world = await openServedWorld(t)
   const empty = await status(world)
-  t.same(empty, { schema: 'acme-oss/1', command: 'status', ok: true, results: [], relaxed: [], warnings: [], error: null })
+  t.same(empty, {
+    schema: 'acme-oss/1',
+    command: 'status',
+    ok: true,
+    results: [],
+    relaxed: [],
+    warnings: [],
+    error: null,
+  })
   ends(t, await callHook(world, material, { words: ['--cdn-domain', 'shop.example.net'] }), 1)
   const found = await status(world)
   t.match(found, { ok: false, results: [{ stages: [], pending: [{ target: null, step: null }] }] })
