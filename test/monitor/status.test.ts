@@ -16,6 +16,8 @@ import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { CertificateRecord } from '../../src/state/certificates.js'
 import type { DeploymentRecord } from '../../src/state/deployment-record.js'
+import { writeHttpsRecord } from '../../src/state/https-record.js'
+import { StateFolder } from '../../src/state/state-folder.js'
 import { type RunResult, runCommand } from '../run-command.js'
 import { readExposition } from './exposition.js'
 import { certificate, done, failed, failedRenewal, now, open, record } from './facts.js'
@@ -73,7 +75,7 @@ const jsonOf = ({ stdout, code }: RunResult): StatusJson => {
   return json
 }
 
-const everything = (world: World): void => {
+const everything = async (world: World): Promise<void> => {
   world.wants('well.example.com', well)
   world.wants('ends.example.com', record('b', [-70, 20.5]))
   world.wants('fails.example.com', record('c', fresh, { archive: failed(), latest: open }))
@@ -83,13 +85,13 @@ const everything = (world: World): void => {
   world.issued('forgotten.example.com', { ...certificate('f', [-91, -1]), forgotten: true })
   world.put('certificates/broken.example.com/certificate.json', '{')
   mkdirSync(join(world.state, 'deployments', 'empty.example.com'), { recursive: true })
-  const relaxed = { schema: 1, identity: 'oss b', kind: 'oss', name: 'bucket b', settings: {}, saved: [] }
-  world.put('https/oss%20b.json', today({ ...relaxed, relaxedSince: now.toISOString() }))
+  const relaxed = { schema: 1, identity: 'oss b', kind: 'oss', name: 'bucket b', settings: {}, saved: [] } as const
+  await writeHttpsRecord(StateFolder.at(world.state), { ...relaxed, relaxedSince: new Date().toISOString() })
 }
 
 t.test('a bit of everything', async (t) => {
   const world = openWorld(t)
-  everything(world)
+  await everything(world)
   const json = jsonOf(await world.status('--no-look', '--json'))
   t.strictSame(
     json.results.map(({ name, daysLeft, concerns }) => [name, daysLeft, ...concerns.map(({ kind }) => kind)]),
@@ -151,7 +153,7 @@ t.test('a bit of everything', async (t) => {
 
 t.test('some of them', async (t) => {
   const world = openWorld(t)
-  everything(world)
+  await everything(world)
   t.equal(
     (await world.status('--no-look', 'well.example.com', 'issued.example.com')).code,
     0,
@@ -199,7 +201,7 @@ t.test('more than can be read at once', async (t) => {
 
 t.test('for Prometheus', async (t) => {
   const world = openWorld(t)
-  everything(world)
+  await everything(world)
   world.put('last-run.json', today({ schema: 1, at: now.toISOString(), status: 0 }))
   const file = join(world.state, 'acme-oss.prom')
   const run = await world.status('--no-look', '--prometheus', file)
