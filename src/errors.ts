@@ -52,6 +52,7 @@ export type FailureCode =
   | 'CHALLENGE_FAILED'
   | 'SOLVER_FAILED'
   | 'NOT_SERVED'
+  | 'ALERT_FAILED'
   | 'INTERRUPTED'
   | 'INTERNAL'
 

@@ -1,5 +1,6 @@
 import type * as Zod from 'zod'
 import { isStandby, standbyEnd } from '../standby-name.js'
+import { type AlertsDocument, alertsSchema } from './alerts.js'
 import type { Options } from './option.js'
 import type { Place } from './yaml-file.js'
 
@@ -15,6 +16,7 @@ export interface ConfigDocument {
   }
   readonly defaults?: Readonly<Record<string, Readonly<Record<string, string | boolean>>>>
   readonly certificates?: Readonly<Record<string, CertificateDocument>>
+  readonly alerts?: AlertsDocument
 }
 
 export interface CertificateDocument {
@@ -39,6 +41,12 @@ export const validate = async (document: unknown, targets: TargetOptions): Promi
   const schema = documentSchema(z, targets)
   const result = schema.safeParse(document, { reportInput: true })
   return result.success ? [] : result.error.issues.flatMap((issue) => faults(issue, () => z.toJSONSchema(schema)))
+}
+
+/** The same for one part of it alone, whatever is wrong elsewhere. */
+export const areAlerts = async (part: unknown): Promise<boolean> => {
+  const { z } = await import('zod')
+  return alertsSchema(z, lineSchema(z)).safeParse(part).success
 }
 
 /** A JSON Schema of the file, for editors. */
@@ -116,6 +124,7 @@ const documentSchema = (z: Z, targets: TargetOptions) => {
           .partial(),
       )
       .optional(),
+    alerts: alertsSchema(z, line).optional(),
   })
 }
 
