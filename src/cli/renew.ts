@@ -5,6 +5,7 @@ import { nearest } from '../nearest.js'
 import { deploymentNames } from '../state/deployments.js'
 import { sweepLocks } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
+import { alerted } from './alerted.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
 import { briefLookFlags, type Common, commonFlags, reachFlags, stateRoot } from './common-flags.js'
 import { openReach, showFailure } from './deployment.js'
@@ -38,7 +39,7 @@ export const command = defineCommand({
     ['acme-oss renew', 'what the timer runs'],
     ['acme-oss renew example.com --force-renewal', 'one certificate, due or not'],
   ],
-  run: async (values, surroundings, parsed) => {
+  run: alerted({ command: 'renew', typed: false }, async (values, surroundings, parsed) => {
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
     const root = stateRoot(values, surroundings)
     // Only looked at, so that a refusal leaves nothing behind.
@@ -124,7 +125,7 @@ export const command = defineCommand({
       renewals.close()
       reach.connections.close()
     }
-  },
+  }),
 })
 
 /** A fault in it is no reason to let certificates expire that were issued before: a timer runs at night. */

@@ -55,7 +55,7 @@ export const alertsSchema = (z: typeof Zod.z, line: Zod.ZodString) => {
       z
         .strictObject(signedKinds.includes(kind) ? signed : address)
         .partial()
-        .refine((one) => ('url' in one) !== ('url-file' in one), 'needs either url or url-file')
+        .refine((one) => 'url' in one !== 'url-file' in one, 'needs either url or url-file')
         // What the check above is in a schema for editors, as far as that goes.
         .meta({ minProperties: 1 }),
     ]),
@@ -67,7 +67,10 @@ export const alertsSchema = (z: typeof Zod.z, line: Zod.ZodString) => {
           z
             .strictObject(receivers)
             .partial()
-            .refine((entry) => Object.keys(entry).length === 1, 'takes exactly one receiver: each has a dash of its own')
+            .refine(
+              (entry) => Object.keys(entry).length === 1,
+              'takes exactly one receiver: each has a dash of its own',
+            )
             .meta({ minProperties: 1, maxProperties: 1 }),
         )
         .describe('who is told when something is wrong, and when it is mended'),

@@ -16,10 +16,10 @@ const longestLine = 400
 /**
  * The message as lines of plain text.
  * @param limit how long it may be, in bytes of UTF-8
- * @param escape makes a text mean nothing to the receiver but itself
+ * @param guarded makes a text mean nothing to the receiver but itself
  */
-export const plainText = (message: Message, limit: number, escape = unaddressed): string => {
-  const lines = linesOf(message).map((line) => escape(oneLine(line)))
+export const plainText = (message: Message, limit: number, guarded = unaddressed): string => {
+  const lines = linesOf(message).map((line) => guarded(oneLine(line)))
   const [head = '', ...all] = lines
   const shown: string[] = []
   // Room for the line that says how many are left out.
@@ -34,7 +34,8 @@ export const plainText = (message: Message, limit: number, escape = unaddressed)
 }
 
 const linesOf = ({ host, isTest, firing, recovered }: Message): string[] => {
-  if (isTest) return [`acme-oss on ${host}: this is a test. Whatever is wrong with certificates here will be told here.`]
+  if (isTest)
+    return [`acme-oss on ${host}: this is a test. Whatever is wrong with certificates here will be told here.`]
   const counts = [
     ...(firing.length > 0 ? [`${firing.length} to see to`] : []),
     ...(recovered.length > 0 ? [`${recovered.length} recovered`] : []),

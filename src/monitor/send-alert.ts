@@ -53,7 +53,11 @@ const send = (
   return connections.request({
     method,
     url,
-    headers: { 'user-agent': `acme-oss/${version}`, ...headers, ...(method === 'POST' && { 'content-length': bytes.length }) },
+    headers: {
+      'user-agent': `acme-oss/${version}`,
+      ...headers,
+      ...(method === 'POST' && { 'content-length': bytes.length }),
+    },
     body: method === 'POST' ? bytes : undefined,
     signal,
   })

@@ -89,6 +89,10 @@ const fieldsIn = (body: string): Readonly<Record<string, unknown>> => {
 }
 
 /** The other side's words, as far as a line goes. */
-export const shortened = (text: string): string => text.replace(/[\p{Cc}\p{Cf}]+/gu, ' ').trim().slice(0, 200)
+export const shortened = (text: string): string =>
+  text
+    .replace(/[\p{Cc}\p{Cf}]+/gu, ' ')
+    .trim()
+    .slice(0, 200)
 
 export const jsonHeaders = { 'content-type': 'application/json; charset=utf-8' }
