@@ -57,8 +57,10 @@ const isRecent = (all: ToldAll, now: Date): boolean =>
 
 export const isSameMemory = (one: AlertMemory, other: AlertMemory): boolean => textOf(one) === textOf(other)
 
-const textOf = ({ seen, told }: AlertMemory): string =>
-  JSON.stringify([sorted(seen), sorted(new Map([...told].map(([key, all]) => [key, sorted(all)])))])
+const textOf = ({ seen, told }: AlertMemory): string => {
+  const all = [...told].filter(([, one]) => one.size > 0).map(([key, one]): [string, unknown] => [key, sorted(one)])
+  return JSON.stringify([sorted(seen), sorted(new Map(all))])
+}
 
 const sorted = <T>(map: ReadonlyMap<string, T>): [string, T][] => [...map].sort(([a], [b]) => (a < b ? -1 : 1))
 
