@@ -12,11 +12,24 @@ import { ping, type SendOptions, sendAlert } from '../monitor/send-alert.js'
 import { withLock } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
 import { type Addressee, addresseeOf, alertSettings, pingPlaceOf } from './alert-settings.js'
-import type { AlertedRun } from './alerted.js'
-import { exitCodes } from './command.js'
-import { stateRoot } from './common-flags.js'
+import { exitCodes, type Surroundings } from './command.js'
+import { type Common, stateRoot } from './common-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
 import { configPath, openConfig } from './wanted-targets.js'
+
+/** How a run ended. */
+export type RunEnd = { readonly status: number } | { readonly error: unknown }
+
+export interface AlertedRun {
+  readonly command: string
+  /** What an alert calls it, if it dies: `hook certbot`. */
+  readonly called: string
+  readonly values: Common
+  readonly surroundings: Surroundings
+  /** By a person, who sees what goes wrong, and may have a configuration in the current folder. */
+  readonly typed: boolean
+  readonly end: RunEnd
+}
 
 /** Tells those who want to know what is news to them. Whatever fails here is a warning: the run has been what it was. */
 export const tellAlerts = async (run: AlertedRun): Promise<void> => {

@@ -1,23 +1,10 @@
 import { mayHaveAlerts } from '../config/load.js'
 import { toCertError } from '../errors.js'
+import type { AlertedRun, RunEnd } from './alert-run.js'
 import { hasAlertVariable } from './alert-settings.js'
 import type { Surroundings } from './command.js'
 import type { Common } from './common-flags.js'
 import { configPath } from './wanted-targets.js'
-
-/** How a run ended. */
-export type RunEnd = { readonly status: number } | { readonly error: unknown }
-
-export interface AlertedRun {
-  readonly command: string
-  /** What an alert calls it, if it dies: `hook certbot`. */
-  readonly called: string
-  readonly values: Common
-  readonly surroundings: Surroundings
-  /** By a person, who sees what goes wrong, and may have a configuration in the current folder. */
-  readonly typed: boolean
-  readonly end: RunEnd
-}
 
 type Run<V, P> = (values: V, surroundings: Surroundings, parsed: P) => Promise<number>
 

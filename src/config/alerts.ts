@@ -1,4 +1,3 @@
-import type * as Zod from 'zod'
 import { isLoopback } from '../loopback.js'
 
 /** Who can be told that something is wrong. */
@@ -39,48 +38,6 @@ interface ReceiverDocument {
   readonly url?: string
   readonly 'url-file'?: string
   readonly 'secret-file'?: string
-}
-
-/** @param line a text of one line */
-export const alertsSchema = (z: typeof Zod.z, line: Zod.ZodString) => {
-  const url = z.string().regex(/^https?:\/\/[^\s\p{Cc}]+$/u, 'has to be a URL that begins with https://')
-  const address = {
-    url: url.describe('where messages go; a URL that holds a token is better kept in a file'),
-    'url-file': line.describe('the file that this URL stands in'),
-  }
-  const signed = { ...address, 'secret-file': line.describe('the file with the secret that messages are signed with') }
-  const receivers = Object.fromEntries(
-    receiverKinds.map((kind) => [
-      kind,
-      z
-        .strictObject(signedKinds.includes(kind) ? signed : address)
-        .partial()
-        .refine((one) => 'url' in one !== 'url-file' in one, 'needs either url or url-file')
-        // What the check above is in a schema for editors, as far as that goes.
-        .meta({ minProperties: 1 }),
-    ]),
-  )
-  return z
-    .strictObject({
-      to: z
-        .array(
-          z
-            .strictObject(receivers)
-            .partial()
-            .refine(
-              (entry) => Object.keys(entry).length === 1,
-              'takes exactly one receiver: each has a dash of its own',
-            )
-            .meta({ minProperties: 1, maxProperties: 1 }),
-        )
-        .describe('who is told when something is wrong, and when it is mended'),
-      ping: url.describe('asked for after every run of renew or sync in which all went well'),
-      'ping-file': line.describe('the file that this URL stands in'),
-      'expiry-days': z.int().min(1).max(3650).describe('how many days before its end a certificate is worth a message'),
-    })
-    .partial()
-    .refine((one) => !('ping' in one && 'ping-file' in one), 'takes either ping or ping-file')
-    .describe('who is told when something is wrong')
 }
 
 /** @param resolve makes a path absolute */
