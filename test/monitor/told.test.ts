@@ -39,6 +39,7 @@ const startReceiver = async (t: Test) => {
   return {
     heard,
     answers,
+    token,
     /** A URL with a token in it; the first part of its path is what `answers` go by. */
     url: (part: string) => `http://127.0.0.1:${port}/${part}/${token}`,
     host: `127.0.0.1:${port}`,
@@ -98,7 +99,8 @@ t.test('a deployment that fails at the CDN', async (t) => {
 `,
   )
   world.file('hook-url', `${receiver.url('hook')}\n`)
-  receiver.answers.set('ding', { body: '{"errcode":310000,"errmsg":"keywords not in content"}' })
+  // It says the token back.
+  receiver.answers.set('ding', { body: `{"errcode":310000,"errmsg":"keywords not in content ${receiver.token}"}` })
   const config = ['--config', file]
   const place = 'cdn static.example.com'
 
