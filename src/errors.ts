@@ -54,6 +54,7 @@ export type FailureCode =
   | 'NOT_SERVED'
   | 'HTTP_NEEDED'
   | 'HTTPS_CHANGED_SINCE'
+  | 'ALERT_FAILED'
   | 'INTERRUPTED'
   | 'INTERNAL'
 

@@ -1,6 +1,7 @@
 import { normalize } from '../certificate/normalize.js'
 import { CertError } from '../errors.js'
 import { pemFiles } from '../sources/files.js'
+import { alerted } from './alerted.js'
 import { defineCommand } from './command.js'
 import { commonFlags, deployFlags, openState } from './common-flags.js'
 import { carryOutAlone, openReach, showPlanAlone } from './deployment.js'
@@ -35,7 +36,7 @@ export const command = defineCommand({
       'onto a bound domain and all CDN domains that it covers, until they serve it',
     ],
   ],
-  run: async (values, surroundings) => {
+  run: alerted({ command: name, typed: true }, async (values, surroundings) => {
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
     const certificates = [values.fullchain, values.cert, values.chain].filter((path) => path !== undefined)
     if (values.fullchain === undefined && values.cert === undefined) {
@@ -58,5 +59,5 @@ export const command = defineCommand({
     } finally {
       reach.connections.close()
     }
-  },
+  }),
 })

@@ -10,6 +10,7 @@ import type { HookSource } from '../sources/hook.js'
 import { hookSources } from '../sources/index.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget } from '../targets/target.js'
+import { alerted } from './alerted.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
 import { type Common, commonFlags, deployFlags, openState } from './common-flags.js'
 import { carryOut, type Ended, openReach, type Reach, showPlan } from './deployment.js'
@@ -39,7 +40,7 @@ export const command = defineCommand({
       'targets from /etc/acme-oss/acme-oss.yaml',
     ],
   ],
-  run: async (values, surroundings, parsed) => {
+  run: alerted({ command: name, typed: false }, async (values, surroundings, parsed) => {
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
     const [client = '', ...words] = parsed.words
     const source = hookSource(client)
@@ -67,7 +68,7 @@ export const command = defineCommand({
     } finally {
       reach.connections.close()
     }
-  },
+  }),
 })
 
 const hookSource = (client: string): HookSource => {

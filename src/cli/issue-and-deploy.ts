@@ -12,6 +12,7 @@ import { accessTo } from '../sources/issue-request.js'
 import { isStandby, standbyEnd } from '../standby-name.js'
 import { CertificateStore } from '../state/certificates.js'
 import { StateFolder } from '../state/state-folder.js'
+import { alerted } from './alerted.js'
 import { withChallengeBucket } from './challenge-bucket.js'
 import { defineCommand } from './command.js'
 import { commonFlags, deployFlags, stateRoot } from './common-flags.js'
@@ -43,7 +44,7 @@ export const command = defineCommand({
       'a wildcard, by DNS',
     ],
   ],
-  run: async (given, surroundings, parsed) => {
+  run: alerted({ command: name, typed: true }, async (given, surroundings, parsed) => {
     const terminal = new Terminal(surroundings, { ...given, color: wantsColor(given['no-color'], surroundings) })
     const config = await openConfig(given, surroundings, true)
     const values = parsed.read(flags, issueLayer(config, given))
@@ -117,7 +118,7 @@ export const command = defineCommand({
     } finally {
       reach.connections.close()
     }
-  },
+  }),
 })
 
 type OrderValues = Values<typeof issuerFlags & typeof deployFlags>

@@ -6,6 +6,7 @@ import { deploymentNames } from '../state/deployments.js'
 import { keepLastRun } from '../state/last-run.js'
 import { sweepLocks } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
+import { alerted } from './alerted.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
 import { briefLookFlags, type Common, commonFlags, reachFlags, stateRoot } from './common-flags.js'
 import { openReach, showFailure } from './deployment.js'
@@ -39,7 +40,7 @@ export const command = defineCommand({
     ['acme-oss renew', 'what the timer runs'],
     ['acme-oss renew example.com --force-renewal', 'one certificate, due or not'],
   ],
-  run: async (values, surroundings, parsed) => {
+  run: alerted({ command: 'renew', typed: false }, async (values, surroundings, parsed) => {
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
     const root = stateRoot(values, surroundings)
     // Only looked at, so that a refusal leaves nothing behind.
@@ -127,7 +128,7 @@ export const command = defineCommand({
       renewals.close()
       reach.connections.close()
     }
-  },
+  }),
 })
 
 /** A fault in it is no reason to let certificates expire that were issued before: a timer runs at night. */

@@ -4,6 +4,7 @@ import type { SyncedName } from '../pipeline/sync.js'
 import { deploymentNames } from '../state/deployments.js'
 import { sweepLocks } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
+import { alerted } from './alerted.js'
 import { defineCommand, exitCodes } from './command.js'
 import { briefLookFlags, commonFlags, reachFlags, stateRoot } from './common-flags.js'
 import { openReach } from './deployment.js'
@@ -26,7 +27,7 @@ export const command = defineCommand({
     ['acme-oss sync --now', 'after whatever stood in the way has been mended'],
     ['acme-oss sync example.com --now', 'one certificate'],
   ],
-  run: async (values, surroundings, parsed) => {
+  run: alerted({ command: 'sync', typed: false }, async (values, surroundings, parsed) => {
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
     const state = await StateFolder.open(stateRoot(values, surroundings))
     const names = await chosenNames(state, parsed.words)
@@ -50,7 +51,7 @@ export const command = defineCommand({
     } finally {
       reach.connections.close()
     }
-  },
+  }),
 })
 
 /**

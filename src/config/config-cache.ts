@@ -11,7 +11,7 @@ export interface ConfigCache {
 }
 
 // Counts up whenever the same file would be read otherwise than before within one version.
-const form = 1
+const form = 2
 
 /** All that the result depends on: the file, where it lies (its paths are relative to that), and who reads it. */
 export const cacheKey = (
@@ -24,11 +24,11 @@ export const cacheKey = (
     .update(bytes)
     .digest('hex')
 
-type Kept = Pick<Config, 'account' | 'certificates'>
+type Kept = Pick<Config, 'account' | 'certificates' | 'alerts'>
 
 /** Behind the sum of it, so that what was cut short or touched by hand is not taken. */
-export const toCache = ({ account, certificates }: Kept): string => {
-  const text = JSON.stringify({ account, certificates })
+export const toCache = ({ account, certificates, alerts }: Kept): string => {
+  const text = JSON.stringify({ account, certificates, alerts })
   return `${sumOf(text)}\n${text}\n`
 }
 
@@ -37,16 +37,18 @@ export const fromCache = (content = ''): Kept | undefined => {
   const sum = content.slice(0, content.indexOf('\n'))
   const text = content.slice(sum.length + 1, -1)
   if (sum !== sumOf(text)) return undefined
-  const { account, certificates } = JSON.parse(text) as KeptText
+  const { account, certificates, alerts } = JSON.parse(text) as KeptText
   return {
     account: { ...account, email: account.email },
     certificates: certificates.map((one) => ({ ...one, issue: one.issue })),
+    alerts,
   }
 }
 
 /** JSON leaves out what is undefined. */
 interface KeptText {
   readonly account: Omit<AccountConfig, 'email'> & Partial<AccountConfig>
+  readonly alerts?: Config['alerts']
   readonly certificates: readonly (Omit<CertificateConfig, 'issue'> & Partial<CertificateConfig>)[]
 }
 

@@ -1,5 +1,6 @@
 import { canonicalName } from '../certificate/names.js'
 import { CertError } from '../errors.js'
+import type { AlertsConfig } from './alerts.js'
 import type { Settings } from './option.js'
 import type { YamlFile } from './yaml-file.js'
 
@@ -8,6 +9,7 @@ export interface Config {
   readonly path: string
   readonly account: AccountConfig
   readonly certificates: readonly CertificateConfig[]
+  readonly alerts: AlertsConfig | undefined
   /** File, line and path of a place in it, for errors. */
   readonly where: YamlFile['where']
 }

@@ -30,4 +30,11 @@ export const firstConfig = `# acme-oss.yaml: where certificates go, and how thos
 #    issue: { ca: letsencrypt, solver: exec, exec-auth: /etc/acme-oss/set-txt.sh }
 #    deploy:
 #      - oss: { prefix: certs/wild.example.com/ }
+
+# Who is told when something is wrong, and when it is mended: webhook, dingtalk, feishu, wecom, slack. To try it:
+# acme-oss notify test
+#alerts:
+#  to:
+#    - webhook: { url-file: /etc/acme-oss/alert-url }
+#  ping-file: /etc/acme-oss/ping-url
 `

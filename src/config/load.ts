@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { canonicalName } from '../certificate/names.js'
 import { CertError } from '../errors.js'
 import { nearest } from '../nearest.js'
+import { type AlertsConfig, type AlertsDocument, toAlerts, urlFault } from './alerts.js'
 import type { CertificateConfig, Config, TargetConfig } from './config.js'
 import { type ConfigCache, cacheKey, fromCache, toCache } from './config-cache.js'
 import type { Option } from './option.js'
@@ -69,6 +70,36 @@ export const loadConfig = async (path: string, targets: TargetOptions, cache?: C
   return config
 }
 
+/** May the file say whom to tell of what is wrong? A cheap look: mostly nobody is. @throws CertError FILE_UNREADABLE */
+export const mayHaveAlerts = async (path: string): Promise<boolean> => (await readSource(path)).text.includes('alerts')
+
+/** Whom to tell, by a file that is otherwise wrong; undefined where even that cannot be made out. */
+export const salvageAlerts = async (path: string): Promise<AlertsConfig | undefined> => {
+  try {
+    const { value } = parseYaml(await readSource(path))
+    const { alerts } = value as { readonly alerts?: unknown }
+    const { areAlerts } = await import('./schema.js')
+    return alerts !== undefined && (await areAlerts(alerts)) ? alertsFrom(path, alerts as AlertsDocument) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const alertsFrom = (path: string, document: AlertsDocument): AlertsConfig =>
+  toAlerts(document, (file) => resolve(dirname(path), file))
+
+/** @throws CertError CONFIG_INVALID */
+const checkedAlerts = ({ path, where }: File, document: AlertsDocument): AlertsConfig => {
+  const urls = (document.to ?? []).flatMap((entry, i) =>
+    Object.entries(entry).map(([kind, one]) => ({ place: ['alerts', 'to', i, kind, 'url'], url: one.url })),
+  )
+  for (const { place, url } of [...urls, { place: ['alerts', 'ping'], url: document.ping }]) {
+    const fault = url === undefined ? undefined : urlFault(url)
+    if (fault !== undefined) throw invalid(`${where(place)} ${fault}`)
+  }
+  return alertsFrom(path, document)
+}
+
 /** Looks into the file only when the first place is asked for. */
 const whereIn = (source: YamlSource): Config['where'] => {
   let file: YamlFile | undefined
@@ -110,6 +141,7 @@ const toConfig = (file: File, document: ConfigDocument, targets: TargetOptions):
     certificates: Object.entries(document.certificates ?? {}).map(([name, one]) =>
       toCertificate(file, name, one, document.defaults ?? {}, targets),
     ),
+    alerts: document.alerts && checkedAlerts(file, document.alerts),
   }
 }
 

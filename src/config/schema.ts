@@ -1,5 +1,6 @@
 import type * as Zod from 'zod'
 import { isStandby, standbyEnd } from '../standby-name.js'
+import { type AlertsDocument, receiverKinds, signedKinds } from './alerts.js'
 import type { Options } from './option.js'
 import type { Place } from './yaml-file.js'
 
@@ -15,6 +16,7 @@ export interface ConfigDocument {
   }
   readonly defaults?: Readonly<Record<string, Readonly<Record<string, string | boolean>>>>
   readonly certificates?: Readonly<Record<string, CertificateDocument>>
+  readonly alerts?: AlertsDocument
 }
 
 export interface CertificateDocument {
@@ -39,6 +41,12 @@ export const validate = async (document: unknown, targets: TargetOptions): Promi
   const schema = documentSchema(z, targets)
   const result = schema.safeParse(document, { reportInput: true })
   return result.success ? [] : result.error.issues.flatMap((issue) => faults(issue, () => z.toJSONSchema(schema)))
+}
+
+/** The same for one part of it alone, whatever is wrong elsewhere. */
+export const areAlerts = async (part: unknown): Promise<boolean> => {
+  const { z } = await import('zod')
+  return alertsSchema(z).safeParse(part).success
 }
 
 /** A JSON Schema of the file, for editors. */
@@ -116,7 +124,50 @@ const documentSchema = (z: Z, targets: TargetOptions) => {
           .partial(),
       )
       .optional(),
+    alerts: alertsSchema(z).optional(),
   })
+}
+
+const alertsSchema = (z: Z) => {
+  const line = lineSchema(z)
+  const url = z.string().regex(/^https?:\/\/[^\s\p{Cc}]+$/u, 'has to be a URL that begins with https://')
+  const address = {
+    url: url.describe('where messages go; a URL that holds a token is better kept in a file'),
+    'url-file': line.describe('the file that this URL stands in'),
+  }
+  const signed = { ...address, 'secret-file': line.describe('the file with the secret that messages are signed with') }
+  const receivers = Object.fromEntries(
+    receiverKinds.map((kind) => [
+      kind,
+      z
+        .strictObject(signedKinds.includes(kind) ? signed : address)
+        .partial()
+        .refine((one) => 'url' in one !== 'url-file' in one, 'needs either url or url-file')
+        // What the check above is in a schema for editors, as far as that goes.
+        .meta({ minProperties: 1 }),
+    ]),
+  )
+  return z
+    .strictObject({
+      to: z
+        .array(
+          z
+            .strictObject(receivers)
+            .partial()
+            .refine(
+              (entry) => Object.keys(entry).length === 1,
+              'takes exactly one receiver: each has a dash of its own',
+            )
+            .meta({ minProperties: 1, maxProperties: 1 }),
+        )
+        .describe('who is told when something is wrong, and when it is mended'),
+      ping: url.describe('asked for after every run of renew or sync in which all went well'),
+      'ping-file': line.describe('the file that this URL stands in'),
+      'expiry-days': z.int().min(1).max(3650).describe('how many days before its end a certificate is worth a message'),
+    })
+    .partial()
+    .refine((one) => !('ping' in one && 'ping-file' in one), 'takes either ping or ping-file')
+    .describe('who is told when something is wrong')
 }
 
 /** Names and paths end up in messages and lists, one a line. */

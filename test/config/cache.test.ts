@@ -31,6 +31,9 @@ certificates:
   by-hook:
     deploy:
       - directory: { path: /srv/out }
+alerts:
+  to: [{ feishu: { url-file: feishu-url, secret-file: /etc/secret } }, { slack: { url: "https://hooks.example/" } }]
+  ping-file: ping-url
 `
 
 const open = (t: Test) => {
@@ -54,7 +57,7 @@ const open = (t: Test) => {
 }
 
 /** Without what is a function. */
-const saidBy = ({ path, account, certificates }: Config) => ({ path, account, certificates })
+const saidBy = ({ path, account, certificates, alerts }: Config) => ({ path, account, certificates, alerts })
 const wasKept = ({ account }: Config): boolean => account.email === 'kept@example.com'
 
 t.test('it says the same as the file', async (t) => {

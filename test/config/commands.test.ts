@@ -116,7 +116,7 @@ t.test('init writes a file that is in order', async (t) => {
 
   // Every example by itself, too.
   const parts = examples.split(/^(?=[a-z]+:$)/m).slice(1)
-  t.equal(parts.length, 3)
+  t.equal(parts.length, 4)
   const [account = '', defaults = ''] = parts
   for (const part of [account, defaults]) t.equal((await world.check(part)).code, 0, part)
 })

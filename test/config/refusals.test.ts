@@ -40,7 +40,7 @@ t.test('keys that are not known, at every level', (t) =>
       /^acount is not known here$/,
       /did you mean account\?/,
     ],
-    'nothing like it': ['frobnicate: 1\n', 1, /^frobnicate /, /^known here: account, defaults, certificates$/],
+    'nothing like it': ['frobnicate: 1\n', 1, /^frobnicate /, /^known here: account, defaults, certificates, alerts$/],
     'of the account': ['account:\n  mail: a@example.com\n', 2, /^account\.mail /, /did you mean email\?/],
     'of a binding': [
       'account:\n  eab:\n    zerossl: { kid: a, hmac-key: b }\n',

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { issuerFlags } from '../../src/cli/issuer-flags.js'
 import { targetFlags } from '../../src/cli/target-flags.js'
+import { receiverKinds, signedKinds } from '../../src/config/alerts.js'
 import { keyTypes } from '../../src/issuer/certificate-key.js'
 import { solverNames } from '../../src/solvers/index.js'
 import { targetOptions } from '../../src/targets/index.js'
@@ -106,7 +107,14 @@ t.test('a JSON Schema, which needs no configuration', async (t) => {
 })
 
 t.test('it knows every option of every target', async (t) => {
-  t.same(keys(schema), ['account', 'certificates', 'defaults'])
+  t.same(keys(schema), ['account', 'alerts', 'certificates', 'defaults'])
+  t.same(keys(at(schema, 'alerts')), ['expiry-days', 'ping', 'ping-file', 'to'])
+  const receivers = at(schema, 'alerts', 'to', '*')
+  t.same(keys(receivers), [...receiverKinds].sort())
+  for (const kind of receiverKinds) {
+    const secret = signedKinds.includes(kind) ? ['secret-file'] : []
+    t.same(keys(at(receivers, kind)), [...secret, 'url', 'url-file'], kind)
+  }
   t.same(keys(at(schema, 'account')), ['agree-tos', 'eab', 'email'])
   t.same(keys(at(schema, 'account', 'eab', '*')), ['hmac-key-file', 'kid'])
   t.same(keys(at(schema, 'certificates', '*')), ['deploy', 'domains', 'issue'])
@@ -150,8 +158,13 @@ t.test('it says the same of a document as check does', async (t) => {
   const inEntry = (entry: unknown): unknown => ({ certificates: { 'a.example': entry } })
   const target = (one: unknown): unknown => inEntry({ deploy: [one] })
   const order = (issue: unknown): unknown => inEntry({ domains: ['a.example'], issue })
+  const told = (...to: readonly unknown[]): unknown => ({ alerts: { to } })
   const good: readonly unknown[] = [
     {},
+    { alerts: {} },
+    { alerts: { to: [], 'ping-file': 'a', 'expiry-days': 14 } },
+    told({ webhook: { url: 'https://hooks.example/a?b' } }, { dingtalk: { 'url-file': 'a', 'secret-file': 'b' } }),
+    told({ slack: { url: 'http://127.0.0.1:8080/' } }),
     { account: { email: 'a@example.com', 'agree-tos': true, eab: { zerossl: { kid: 'a', 'hmac-key-file': 'b' } } } },
     { defaults: { oss: { bucket: 'my-certs' }, directory: {} } },
     inEntry({}),
@@ -166,6 +179,15 @@ t.test('it says the same of a document as check does', async (t) => {
     [],
     'text',
     { acount: {} },
+    { alerts: null },
+    { alerts: { 'expiry-days': 0 } },
+    { alerts: { ping: 'hc.example' } },
+    told({}),
+    told({ webhook: {} }),
+    told({ webhook: { url: 'ftp://hooks.example/' } }),
+    told({ webhook: { url: 'https://hooks.example/' }, slack: { 'url-file': 'a' } }),
+    told({ slack: { 'url-file': 'a', 'secret-file': 'b' } }),
+    told({ pager: { 'url-file': 'a' } }),
     { account: null },
     { account: { email: 'a' } },
     { account: { 'agree-tos': 'yes' } },

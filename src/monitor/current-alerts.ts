@@ -1,0 +1,23 @@
+import type { StateFolder } from '../state/state-folder.js'
+import { type Alert, stageOf } from './alerts.js'
+import { concernsOf, newestOf, type RelaxedPlace, relaxedConcerns } from './concerns.js'
+import { type NameFacts, readAllFacts } from './name-facts.js'
+
+/** All that a person should know of, by what is on record: nobody is asked. @throws CertError STATE_UNUSABLE */
+export const currentAlerts = async (
+  state: StateFolder,
+  expiryDays: number,
+  relaxed: readonly RelaxedPlace[],
+  now: Date,
+): Promise<readonly Alert[]> => {
+  const alerts: Alert[] = [...relaxedConcerns(relaxed)]
+  for await (const facts of readAllFacts(state)) alerts.push(...alertsOf(facts, expiryDays, now))
+  return alerts
+}
+
+const alertsOf = (facts: NameFacts, expiryDays: number, now: Date): readonly Alert[] =>
+  concernsOf(facts, { expiryDays }, now).map((one) => {
+    const ends = one.kind === 'expiring' ? newestOf(facts)?.notAfter : undefined
+    const stage = ends && stageOf(ends.getTime() - now.getTime())
+    return stage === undefined ? one : { ...one, stage }
+  })
