@@ -37,6 +37,8 @@ export interface ObjectStore {
   put(object: StoredObject, options: PutOptions, signal: AbortSignal): Promise<'written' | 'exists'>
   read(key: string, signal: AbortSignal): Promise<Look<string>>
   head(key: string, signal: AbortSignal): Promise<Look<ObjectHead>>
+  /** The names of the folders directly below a prefix that is empty or ends in a slash. */
+  folders(prefix: string, signal: AbortSignal): Promise<Look<readonly string[]>>
   /** May anybody read what is in it, as far as can be known? */
   exposure(signal: AbortSignal): Promise<'public' | 'private' | 'unknown'>
 }

@@ -73,6 +73,27 @@ export class OssBucket implements ObjectStore {
     })
   }
 
+  async folders(prefix: string, signal: AbortSignal): Promise<Look<readonly string[]>> {
+    const attempted = this.#client.attempt('listing what lies in', 'oss:ListObjects')
+    return await look(async () => {
+      const found: string[] = []
+      for (let token: string | undefined; ; ) {
+        const page = await this.#client.call(
+          { method: 'GET', query: listing(prefix, token), isAboutObjects: true, attempted },
+          signal,
+        )
+        const xml = page.body.toString('utf8')
+        for (const [, folder = ''] of xml.matchAll(/<CommonPrefixes>\s*<Prefix>([^<]*)<\/Prefix>/g)) {
+          found.push(decoded(folder).slice(prefix.length, -1))
+        }
+        const next = decoded(element(xml, 'NextContinuationToken') ?? '')
+        // One that is given again would be asked for for ever.
+        if (element(xml, 'IsTruncated') !== 'true' || next === '' || next === token) return found
+        token = next
+      }
+    })
+  }
+
   exposure(signal: AbortSignal): Promise<'public' | 'private' | 'unknown'> {
     this.#exposure ??= this.#lookExposed(signal)
     return this.#exposure
@@ -104,6 +125,24 @@ export class OssBucket implements ObjectStore {
     if (grant?.startsWith('public') || byPolicy === 'true') return 'public'
     // A private ACL says nothing about a policy that could not be read.
     return grant === 'private' && policy.status !== 'refused' ? 'private' : 'unknown'
+  }
+}
+
+/** Folders, with a slash as what parts them; encoded, since a key may hold what XML cannot. */
+const listing = (prefix: string, token: string | undefined): Record<string, string> => ({
+  'list-type': '2',
+  delimiter: '/',
+  'encoding-type': 'url',
+  'max-keys': '1000',
+  ...(prefix !== '' && { prefix }),
+  ...(token !== undefined && { 'continuation-token': token }),
+})
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
   }
 }
 
