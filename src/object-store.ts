@@ -1,3 +1,4 @@
+import type { CertError } from './errors.js'
 import type { Secret } from './secret.js'
 
 export interface StoredObject {
@@ -15,7 +16,11 @@ export interface StoredObject {
 export type Look<T> =
   | { readonly status: 'found'; readonly value: T }
   | { readonly status: 'absent' }
-  | { readonly status: 'refused' }
+  | {
+      readonly status: 'refused'
+      /** What was said to that, where somebody said something. */
+      readonly error?: CertError
+    }
 
 export interface ObjectHead {
   /** As given when it was stored. */

@@ -153,7 +153,7 @@ const look = async <T>(read: () => Promise<T>): Promise<Look<T>> => {
   } catch (error) {
     if (vendorCode(error) === 'NoSuchKey') return { status: 'absent' }
     // Not only a missing right: an object in cold storage, a service that lacks the call.
-    if (error instanceof CertError && error.code === 'CLOUD_REFUSED') return { status: 'refused' }
+    if (error instanceof CertError && error.code === 'CLOUD_REFUSED') return { status: 'refused', error }
     throw error
   }
 }
