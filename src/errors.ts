@@ -26,6 +26,7 @@ const inputCodes = [
   'NAME_NOT_COVERED',
   'WILDCARD_NEEDS_DNS',
   'TERMS_NOT_AGREED',
+  'ARCHIVE_UNUSABLE',
 ] as const
 
 /**

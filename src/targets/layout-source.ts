@@ -1,4 +1,4 @@
-import { type FileHandle, open, realpath } from 'node:fs/promises'
+import { type FileHandle, open, readdir, realpath } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ossEndpoint } from '../aliyun/endpoint.js'
 import { OssBucket } from '../aliyun/oss.js'
@@ -20,10 +20,16 @@ export interface LayoutSource {
    * @throws CertError LAYOUT_INVALID (more than any certificate needs), CLOUD_UNAVAILABLE, CREDENTIALS_MISSING
    */
   read(path: string, signal: AbortSignal): Promise<Look<string>>
+  /** What its folders are called, archives and whatever else lies there; absent where that cannot be asked. */
+  folders?(signal: AbortSignal): Promise<Look<readonly string[]>>
 }
 
 /** @param prefix as `keyPrefix` returns it */
-export const bucketSource = (store: Pick<ObjectStore, 'name' | 'read'>, prefix: string): LayoutSource => ({
+export const bucketSource = (
+  store: Pick<ObjectStore, 'name' | 'read'> & Partial<Pick<ObjectStore, 'folders'>>,
+  prefix: string,
+): LayoutSource => ({
+  ...(store.folders && { folders: (signal) => store.folders?.(prefix, signal) ?? Promise.resolve(notThere) }),
   name: `${store.name}/${prefix}`,
   hold: async (folder) => folder,
   read: async (path, signal) => {
@@ -35,26 +41,38 @@ export const bucketSource = (store: Pick<ObjectStore, 'name' | 'read'>, prefix: 
   },
 })
 
+const notThere = { status: 'absent' } as const
+
 /** @param directory an absolute path */
 export const directorySource = (directory: string): LayoutSource => ({
   name: join(directory, '/'),
   hold: async (folder) => await realpath(join(directory, folder)).catch(() => folder),
   read: async (path) => {
     const file = resolve(directory, path)
-    try {
-      return await readSmall(file)
-    } catch (error) {
-      const code = systemCode(error)
-      if (code === 'ENOENT' || code === 'ENOTDIR') return { status: 'absent' }
-      if (code === undefined) throw error
-      const hint = `it has to be readable by this user: ls -l ${file}`
-      return {
-        status: 'refused',
-        error: new CertError('FILE_UNREADABLE', `${file} cannot be read: ${code}`, { cause: error, hint }),
-      }
-    }
+    return await readSmall(file).catch(unreadable(file))
   },
+  folders: async () => await foldersOf(directory).catch(unreadable(directory)),
 })
+
+const unreadable =
+  (file: string) =>
+  (error: unknown): Look<never> => {
+    const code = systemCode(error)
+    if (code === 'ENOENT' || code === 'ENOTDIR') return { status: 'absent' }
+    if (code === undefined) throw error
+    const hint = `it has to be readable by this user: ls -l ${file}`
+    return {
+      status: 'refused',
+      error: new CertError('FILE_UNREADABLE', `${file} cannot be read: ${code}`, { cause: error, hint }),
+    }
+  }
+
+const foldersOf = async (directory: string): Promise<Look<readonly string[]>> => {
+  const entries = await readdir(directory, { withFileTypes: true })
+  // What `latest` leads to where an archive was mended begins with a dot.
+  const folders = entries.filter((entry) => !entry.isFile() && !entry.name.startsWith('.'))
+  return { status: 'found', value: folders.map(({ name }) => name) }
+}
 
 const readSmall = async (file: string): Promise<Look<string>> => {
   let handle: FileHandle | undefined
