@@ -1,6 +1,6 @@
 import { type Normalized, normalize } from '../certificate/normalize.js'
 import { certificateNamed } from '../config/config.js'
-import { CertError } from '../errors.js'
+import { CertError, isInputError } from '../errors.js'
 import { planDeployment } from '../pipeline/plan.js'
 import { archiveBefore, holdOn } from '../pipeline/rollback.js'
 import { standbyName } from '../standby-name.js'
@@ -244,12 +244,15 @@ const read = async (place: ArchivePlace, archive: string, { standing, surroundin
   } catch (error) {
     if (!(error instanceof CertError)) throw error
     if (['LAYOUT_MISSING', 'LAYOUT_INVALID', 'LAYOUT_MIXED'].includes(error.code)) {
-      throw unusable(error.message, 'acme-oss history lists what there is: choose another one with --to')
+      throw unusable(error.message, another)
     }
+    if (isInputError(error)) throw new CertError(error.code, error.message, { cause: error, hint: another })
     if (error.code === 'CLOUD_REFUSED') throw unreadable(place, error)
     throw error
   }
 }
+
+const another = 'acme-oss history lists what there is: choose another one with --to'
 
 const unusable = (message: string, hint: string): CertError => new CertError('ARCHIVE_UNUSABLE', message, { hint })
 
