@@ -1,6 +1,7 @@
 // What our issuer issued is rolled back: neither renew nor issue-and-deploy brings it back, a renewal ends the hold, and the
 // certificate that is kept ready can take its place.
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { X509Certificate } from 'node:crypto'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { remember, testOutput } from '../issue-command.js'
@@ -15,10 +16,10 @@ t.test('a certificate of our issuer', async (t) => {
   const world = await openRenewWorld(t)
   const { ca } = world
   const second = await startStubCa(t)
-  // Of one age: between them, nothing is older but by when it was asked for.
-  const lifetime = { notBefore: new Date(Date.now() - 86_400_000), notAfter: new Date(Date.now() + 80 * 86_400_000) }
-  ca.manners.lifetime = lifetime
-  second.manners.lifetime = lifetime
+  const since = (days: number) => ({
+    notBefore: new Date(Date.now() - days * 86_400_000),
+    notAfter: new Date(Date.now() + (85 - days) * 86_400_000),
+  })
   mkdirSync(world.path('web'))
   const words = [...at(ca, world.path('web'), name), '--directory', world.path('a'), '--standby', second.directoryUrl]
   const run = async (line: readonly string[]): Promise<RunResult> => {
@@ -27,22 +28,42 @@ t.test('a certificate of our issuer', async (t) => {
     return result
   }
   const holdFile = join(world.state, 'deployments', name, 'hold.json')
+  const holdOf = (): { readonly away: readonly string[] } => JSON.parse(readFileSync(holdFile, 'utf8'))
   const ended = (result: RunResult, code = 0) =>
     t.equal(result.code, code, result.code === code ? `exit ${code}` : result.stdout + result.stderr)
 
+  const sumOf = (pem: string): string => new X509Certificate(pem).fingerprint256.replaceAll(':', '').toLowerCase()
+  const renewNow = async (): Promise<string> => {
+    ended(await world.renew([name, '--force-renewal'], here))
+    return world.deployed('a')
+  }
+
+  ca.manners.lifetime = since(3)
+  second.manners.lifetime = since(2)
   ended(await world.issue(words, here))
   const first = world.deployed('a')
   ended(await world.renew([], here))
-  ended(await world.renew([name, '--force-renewal'], here))
-  const bad = world.deployed('a')
-  t.not(bad, first)
+  // Of one age: neither is older than the other.
+  ca.manners.lifetime = since(1)
+  const [bad, worse] = [await renewNow(), await renewNow()]
+  t.equal(new Set([first, bad, worse]).size, 3)
 
   await t.test('goes back to the one before, not to the one that stands by', async (t) => {
+    ended(await run(['rollback']))
+    t.equal(world.deployed('a'), bad, 'of one age, and not the same')
     const result = await run(['rollback'])
     ended(result)
     t.equal(world.deployed('a'), first)
+    t.same(holdOf().away.toSorted(), [sumOf(bad), sumOf(worse)].sort())
     t.match(result.stderr, /is held at .* acme-oss renew a\.example\.com --force-renewal/)
-    t.notOk(existsSync(join(world.path('a'), 'latest', 'hold.json')))
+  })
+
+  await t.test('is kept away also where nothing but the store knows it', async (t) => {
+    rmSync(holdFile)
+    rmSync(join(world.state, 'deployments', name, sumOf(worse).slice(0, 12)), { recursive: true })
+    ended(await run(['rollback', '--to', readdirSync(world.path('a')).sort()[0] ?? '']))
+    t.equal(world.deployed('a'), first)
+    t.ok(holdOf().away.includes(sumOf(worse)))
   })
 
   await t.test('is not brought back by renew, nor by issue-and-deploy, which has it in store', async (t) => {
@@ -71,7 +92,7 @@ t.test('a certificate of our issuer', async (t) => {
     const { certificate, hold } = JSON.parse(result.stdout)
     t.equal(certificate.name, name, 'filed under the name that it takes the place in')
     t.ok(kept.startsWith(world.deployed('a')))
-    t.equal(hold.away.length, 2)
+    t.ok([first, worse].every((one) => hold.away.includes(sumOf(one))))
     const history = await run(['history', '--json'])
     ended(history)
     t.match(
@@ -82,7 +103,7 @@ t.test('a certificate of our issuer', async (t) => {
 
   await t.test('is left behind by the next one', async (t) => {
     ended(await world.renew([name, '--force-renewal'], here))
-    t.notOk([first, bad].includes(world.deployed('a')))
+    t.notOk([first, bad, worse].includes(world.deployed('a')))
     t.notOk(existsSync(holdFile))
   })
 
