@@ -26,6 +26,7 @@ const inputCodes = [
   'NAME_NOT_COVERED',
   'WILDCARD_NEEDS_DNS',
   'TERMS_NOT_AGREED',
+  'ARCHIVE_UNUSABLE',
 ] as const
 
 /**
@@ -42,6 +43,9 @@ export type FailureCode =
   | 'CERTIFICATE_UNTRUSTED'
   | 'KEY_WOULD_BE_PUBLIC'
   | 'LAYOUT_IS_PUBLIC'
+  | 'LAYOUT_MISSING'
+  | 'LAYOUT_INVALID'
+  | 'LAYOUT_MIXED'
   | 'FOLDER_UNWRITABLE'
   | 'STATE_UNUSABLE'
   | 'LOCKED'

@@ -1,3 +1,4 @@
+import type { CertError } from './errors.js'
 import type { Secret } from './secret.js'
 
 export interface StoredObject {
@@ -15,7 +16,11 @@ export interface StoredObject {
 export type Look<T> =
   | { readonly status: 'found'; readonly value: T }
   | { readonly status: 'absent' }
-  | { readonly status: 'refused' }
+  | {
+      readonly status: 'refused'
+      /** What was said to that, where somebody said something. */
+      readonly error?: CertError
+    }
 
 export interface ObjectHead {
   /** As given when it was stored. */
@@ -37,6 +42,8 @@ export interface ObjectStore {
   put(object: StoredObject, options: PutOptions, signal: AbortSignal): Promise<'written' | 'exists'>
   read(key: string, signal: AbortSignal): Promise<Look<string>>
   head(key: string, signal: AbortSignal): Promise<Look<ObjectHead>>
+  /** The names of the folders directly below a prefix that is empty or ends in a slash. */
+  folders(prefix: string, signal: AbortSignal): Promise<Look<readonly string[]>>
   /** May anybody read what is in it, as far as can be known? */
   exposure(signal: AbortSignal): Promise<'public' | 'private' | 'unknown'>
 }

@@ -25,7 +25,11 @@ export interface OssClientOptions {
 
 interface Call extends OssRequest {
   readonly attempted: Attempted
+  /** Asks the bucket for its objects: such a call goes where those about objects go, a bound domain too. */
+  readonly isAboutObjects?: true
 }
+
+const isAboutObjects = ({ key, isAboutObjects: isAsked }: Call): boolean => key !== undefined || isAsked === true
 
 /** Signed requests about one bucket and its objects, over connections that stay open. */
 export class OssClient {
@@ -70,7 +74,7 @@ export class OssClient {
       try {
         return await patiently(attempt, options)
       } catch (error) {
-        if (call.key === undefined || !isUnsettled(error) || performance.now() + settlingPause > this.#settledAt)
+        if (!isAboutObjects(call) || !isUnsettled(error) || performance.now() + settlingPause > this.#settledAt)
           throw error
         onRetry(error, settlingPause)
         await sleep(settlingPause, undefined, { signal }).catch(() => {
@@ -82,7 +86,7 @@ export class OssClient {
 
   async #callOnce(call: Call, credentials: Credentials, signal: AbortSignal): Promise<HttpResponse> {
     const { bucket, bucketEndpoint, connections, now, trace } = this.#options
-    const endpoint = call.key === undefined ? bucketEndpoint : this.#options.endpoint
+    const endpoint = isAboutObjects(call) ? this.#options.endpoint : bucketEndpoint
     const { url, headers } = await signRequest(call, bucket, endpoint, credentials, now())
     const start = performance.now()
     const answer = await connections

@@ -73,6 +73,27 @@ export class OssBucket implements ObjectStore {
     })
   }
 
+  async folders(prefix: string, signal: AbortSignal): Promise<Look<readonly string[]>> {
+    const attempted = this.#client.attempt('listing what lies in', 'oss:ListObjects')
+    return await look(async () => {
+      const found: string[] = []
+      for (let token: string | undefined; ; ) {
+        const page = await this.#client.call(
+          { method: 'GET', query: listing(prefix, token), isAboutObjects: true, attempted },
+          signal,
+        )
+        const xml = page.body.toString('utf8')
+        for (const [, folder = ''] of xml.matchAll(/<CommonPrefixes>\s*<Prefix>([^<]*)<\/Prefix>/g)) {
+          found.push(decoded(folder).slice(prefix.length, -1))
+        }
+        const next = decoded(element(xml, 'NextContinuationToken') ?? '')
+        // One that is given again would be asked for for ever.
+        if (element(xml, 'IsTruncated') !== 'true' || next === '' || next === token) return found
+        token = next
+      }
+    })
+  }
+
   exposure(signal: AbortSignal): Promise<'public' | 'private' | 'unknown'> {
     this.#exposure ??= this.#lookExposed(signal)
     return this.#exposure
@@ -107,6 +128,24 @@ export class OssBucket implements ObjectStore {
   }
 }
 
+/** Folders, with a slash as what parts them; encoded, since a key may hold what XML cannot. */
+const listing = (prefix: string, token: string | undefined): Record<string, string> => ({
+  'list-type': '2',
+  delimiter: '/',
+  'encoding-type': 'url',
+  'max-keys': '1000',
+  ...(prefix !== '' && { prefix }),
+  ...(token !== undefined && { 'continuation-token': token }),
+})
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
 /** Being refused to look is an answer; everything else that goes wrong is thrown on. */
 const look = async <T>(read: () => Promise<T>): Promise<Look<T>> => {
   try {
@@ -114,7 +153,7 @@ const look = async <T>(read: () => Promise<T>): Promise<Look<T>> => {
   } catch (error) {
     if (vendorCode(error) === 'NoSuchKey') return { status: 'absent' }
     // Not only a missing right: an object in cold storage, a service that lacks the call.
-    if (error instanceof CertError && error.code === 'CLOUD_REFUSED') return { status: 'refused' }
+    if (error instanceof CertError && error.code === 'CLOUD_REFUSED') return { status: 'refused', error }
     throw error
   }
 }

@@ -55,7 +55,9 @@ export const command = defineCommand({
       const targets = reach.targets(await wantedTargets(wish, bundle))
       const request = { command: name, json: values.json, bundle, targets, warnings, terminal }
       if (values['dry-run']) return showPlanAlone(request)
-      return await carryOutAlone({ ...request, state: await openState(values, surroundings), surroundings })
+      const state = await openState(values, surroundings)
+      // Whoever types this knows which certificate it is.
+      return await carryOutAlone({ ...request, hold: 'end', state, surroundings })
     } finally {
       reach.connections.close()
     }

@@ -4,6 +4,7 @@ import type { CertError } from '../errors.js'
 import { HttpConnections } from '../http-connections.js'
 import { type Deployed, deploy } from '../pipeline/deploy.js'
 import type { Observer, StageReport, StepResult } from '../pipeline/execute.js'
+import type { HoldRule } from '../pipeline/hold.js'
 import { planDeployment } from '../pipeline/plan.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { TargetContext } from '../targets/index.js'
@@ -81,6 +82,8 @@ export interface DeploymentRequest {
   readonly about?: string
   /** See `deploy`. */
   readonly onRecorded?: () => Promise<void>
+  /** See `deploy`. */
+  readonly hold?: HoldRule
   readonly state: StateFolder | CertError
   readonly surroundings: Surroundings
   readonly terminal: Terminal
@@ -105,6 +108,7 @@ export const carryOut = async (request: DeploymentRequest): Promise<Ended> => {
     onWait: (owner) => terminal.progress(`waiting for ${owner}, which is at work on ${bundle.name}`),
     observer: shownSteps(terminal, request.about),
     onRecorded: request.onRecorded,
+    hold: request.hold,
   })
   for (const warning of deployed.warnings) terminal.warning(warning)
   const status = statusOf(deployed.stages)

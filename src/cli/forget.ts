@@ -4,6 +4,7 @@ import { isStandby, standbyName } from '../standby-name.js'
 import { CertificateStore, certificateNames, type DeploySettings } from '../state/certificates.js'
 import type { TargetRecord } from '../state/deployment-record.js'
 import { Deployment, readDeployments, removeDamaged } from '../state/deployments.js'
+import { endHold } from '../state/hold.js'
 import { type LockOptions, withLock } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
@@ -110,6 +111,7 @@ const forget = async (
   now: () => Date,
 ): Promise<string[]> => {
   const { records, damaged } = await readDeployments(state, name)
+  const isHeld = target === undefined && (await endHold(state, name))
   const known = [...new Set(records.flatMap(({ targets }) => Object.values(targets).map((one) => one.name)))]
   const isMeant = (one: TargetRecord): boolean => target === undefined || one.name === target || one.kind === target
   if (target !== undefined && !records.some(({ targets }) => Object.values(targets).some(isMeant))) {
@@ -129,5 +131,6 @@ const forget = async (
       forgotten.push(`the damaged record ${one.path}`)
     }
   }
+  if (isHeld) forgotten.push('its hold')
   return [...new Set(forgotten)]
 }

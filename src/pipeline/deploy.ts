@@ -8,6 +8,7 @@ import { recordedOn } from '../state/recorded-on.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget, Strand } from '../targets/target.js'
 import { execute, type Observer, type ProofOf, type Report } from './execute.js'
+import { type HoldRule, settleHold } from './hold.js'
 import { type Plan, planDeployment } from './plan.js'
 
 export interface DeployOptions {
@@ -22,6 +23,8 @@ export interface DeployOptions {
   readonly onWait?: ((owner: string) => void) | undefined
   /** Awaited when it is on record what is wanted: from then on `sync` sees to it. */
   readonly onRecorded?: (() => Promise<void>) | undefined
+  /** What is done about a hold on the name; heeded, where it is absent. */
+  readonly hold?: HoldRule | undefined
 }
 
 export interface Deployed extends Report {
@@ -40,7 +43,15 @@ export const deploy = async (options: DeployOptions): Promise<Deployed> => {
   for (const target of targets) target.warmUp?.()
   if (!('root' in state)) return await deployUnrecorded(options, plan, state)
   try {
-    return await withRecord({ ...options, state }, wantedTargets(plan), undefined, async (deployment, hasWaited) => {
+    return await withRecord({ ...options, state }, wantedTargets(plan), undefined, async (record, hasWaited) => {
+      const settledHold = await settleHold(state, bundle, options.hold)
+      if (settledHold.isKeptBack) {
+        // What another process noted while this one waited.
+        await tidyDeployments(state, bundle.name, options.now)
+        await options.onRecorded?.()
+        return { bundle, stages: [], warnings: settledHold.warnings, pending: [] }
+      }
+      const deployment = await record()
       await options.onRecorded?.()
       // Where reading is not permitted, only the records tell that a newer one came meanwhile.
       const now = hasWaited ? planDeployment(bundle, targets, await newestOn(state, bundle), recorded) : plan
@@ -51,9 +62,10 @@ export const deploy = async (options: DeployOptions): Promise<Deployed> => {
         observers: [observer, recorder(deployment)],
         proofOf: (identity, step) => deployment.proofOf(identity, step),
       })
-      const done = await settled(deployment, report.warnings)
+      const done = await settled(deployment, [...settledHold.warnings, ...report.warnings])
       // What was found takes the place of what an older one wanted there; in vain, that is left to the next run.
-      if (findsPlaces(now)) await tidyDeployments(state, bundle.name, options.now).catch(() => undefined)
+      if (findsPlaces(now) || settledHold.isHeld)
+        await tidyDeployments(state, bundle.name, options.now).catch(() => undefined)
       return { ...report, ...done }
     })
   } catch (error) {
@@ -65,14 +77,14 @@ export const deploy = async (options: DeployOptions): Promise<Deployed> => {
 }
 
 /**
- * Runs `work` on what was written down, with nobody else at work on the same name. Whoever has to wait for that has
+ * Runs `work`, which has it written down, with nobody else at work on the same name. Whoever has to wait for that has
  * written it down before.
  */
 const withRecord = async <T>(
   { bundle, state, now, signal, onWait }: KeepOptions,
   targets: readonly WantedTarget[],
   unresolved: CertError | undefined,
-  work: (deployment: Deployment, hasWaited: boolean) => Promise<T>,
+  work: (record: () => Promise<Deployment>, hasWaited: boolean) => Promise<T>,
 ): Promise<T> => {
   let noting: Promise<unknown> = Promise.resolve()
   let hasWaited = false
@@ -85,7 +97,7 @@ const withRecord = async <T>(
   try {
     return await withLock(state, bundle.name, { signal, onWait: note }, async () => {
       await noting
-      return await work(await Deployment.record(state, bundle, targets, now, unresolved), hasWaited)
+      return await work(() => Deployment.record(state, bundle, targets, now, unresolved), hasWaited)
     })
   } finally {
     await noting
@@ -163,7 +175,9 @@ export type KeepOptions = Pick<DeployOptions, 'bundle' | 'now' | 'signal' | 'onW
  * @throws CertError LOCKED, STATE_UNUSABLE
  */
 export const keepUnresolved = async (options: KeepOptions, why: CertError): Promise<readonly Pending[]> =>
-  await withRecord(options, [], why, async (deployment) => {
+  await withRecord(options, [], why, async (record) => {
+    if ((await settleHold(options.state, options.bundle, undefined)).isKeptBack) return []
+    const deployment = await record()
     await deployment.settle()
     return deployment.pending
   })

@@ -29,7 +29,7 @@ export type StepRecord =
   | ({ readonly status: 'pending' } & Proven)
   | ({ readonly status: 'failed' } & Failure & Proven)
   | ({ readonly status: 'done'; readonly at: string; readonly note?: string | undefined } & Proven)
-  /** A newer certificate is wanted there instead. */
+  /** A newer certificate is wanted there instead, or one that was rolled back to. */
   | { readonly status: 'superseded'; readonly at: string; readonly by: string }
   | { readonly status: 'forgotten'; readonly at: string }
   | { readonly status: 'expired'; readonly at: string }
@@ -220,6 +220,29 @@ export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now
     unresolved: newer.unresolved === null ? older.unresolved : null,
   }
   return pendingOf(closed).length === pendingOf(older).length ? older : closed
+}
+
+/**
+ * What is left of the record of a certificate that was rolled back from: nothing of it is to be done any more, and where
+ * the one that is held is wanted it counts for nothing. The same record where that is so already.
+ */
+export const rolledBack = (
+  record: DeploymentRecord,
+  { by, held, now }: { readonly by: string; readonly held: DeploymentRecord | undefined; readonly now: Date },
+): DeploymentRecord => {
+  const step: StepRecord = { status: 'superseded', at: now.toISOString(), by: by.slice(0, 12) }
+  const taken = held === undefined ? new Set<string>() : wantedPlaces(held)
+  let isSame = record.unresolved === null
+  const targets = Object.entries(record.targets).map(([identity, target]) => {
+    const steps = Object.entries(target.steps).map(([id, state]) => {
+      const isTaken = state.status === 'done' && placesOf(identity, target, id).some((place) => taken.has(place))
+      if (!isOpen(state) && !isTaken) return [id, state]
+      isSame = false
+      return [id, step]
+    })
+    return [identity, { ...target, steps: Object.fromEntries(steps) }]
+  })
+  return isSame ? record : { ...record, unresolved: null, targets: Object.fromEntries(targets) }
 }
 
 /** The record in a text, or undefined where it is none. */

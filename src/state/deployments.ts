@@ -14,11 +14,13 @@ import {
   parseRecord,
   pendingOf,
   proofOf,
+  rolledBack,
   type StepRecord,
   superseded,
   type TargetRecord,
   wantedPlaces,
 } from './deployment-record.js'
+import { readHold } from './hold.js'
 import { failure, newRecord, pendingStep, toRecord, type WantedTarget } from './new-record.js'
 import type { StateFolder } from './state-folder.js'
 
@@ -254,17 +256,37 @@ const keepSuperseded = async (
   newer: readonly DeploymentRecord[],
   now: Date,
 ): Promise<void> => {
-  const closed = newer.reduce((record, one) => superseded(record, one, now), older)
-  if (closed !== older) await state.write([...folderOf(older), recordFile], serialize(closed))
-  if (pendingOf(closed).length === 0) await state.remove([...folderOf(older), keyFile])
+  await keepClosed(
+    state,
+    older,
+    newer.reduce((record, one) => superseded(record, one, now), older),
+  )
+}
+
+const keepClosed = async (state: StateFolder, before: DeploymentRecord, closed: DeploymentRecord): Promise<void> => {
+  if (closed !== before) await state.write([...folderOf(before), recordFile], serialize(closed))
+  if (pendingOf(closed).length === 0) await state.remove([...folderOf(before), keyFile])
+}
+
+/** What was rolled back from is not wanted any more. @throws CertError STATE_UNUSABLE */
+const keepHeld = async (state: StateFolder, name: string, now: Date): Promise<void> => {
+  const hold = await readHold(state, name)
+  if (hold === undefined) return
+  const { records } = await readDeployments(state, name)
+  const held = records.find(({ fingerprint }) => fingerprint.sha256 === hold.sha256)
+  for (const record of records) {
+    if (!hold.away.includes(record.fingerprint.sha256)) continue
+    await keepClosed(state, record, rolledBack(record, { by: hold.sha256, held, now }))
+  }
 }
 
 /**
- * Finishes what a killed process left half done: superseding, keys that nothing needs any more, material whose record
+ * Finishes what a killed process left half done: superseding, rolling back, keys that nothing needs any more, material whose record
  * was never written. Only for whoever holds the lock of the name.
  * @throws CertError STATE_UNUSABLE
  */
 export const tidyDeployments = async (state: StateFolder, name: string, now: () => Date): Promise<void> => {
+  await keepHeld(state, name, now())
   const { records } = await readDeployments(state, name)
   for (const older of records) await keepSuperseded(state, older, records, now())
   for (const id of await state.listFolders([root, name])) {

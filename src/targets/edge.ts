@@ -7,7 +7,7 @@ import { firstCertificate } from '../certificate/x509.js'
 import { type Options, text, toggle } from '../config/option.js'
 import { auto, placesOf, strandsOf } from './auto.js'
 import { bindToEdge, type EdgeBindingOptions } from './edge-binding.js'
-import { servedStep } from './served.js'
+import { isExact, servedStep } from './served.js'
 import { toStanding } from './standing.js'
 import type {
   Circumstances,
@@ -135,7 +135,18 @@ const strandOf = (
       ),
   },
   ...(options.verify
-    ? [servedStep({ id: `served${suffix}`, host: hostToLookAt(domain), bundle, hostedOn: 'cdn' }, options.context)]
+    ? [
+        servedStep(
+          {
+            id: `served${suffix}`,
+            host: hostToLookAt(domain),
+            bundle,
+            hostedOn: 'cdn',
+            isExact: isExact(options.settings),
+          },
+          options.context,
+        ),
+      ]
     : []),
 ]
 

@@ -5,7 +5,7 @@ import { type Options, text, toggle } from '../config/option.js'
 import { CertError } from '../errors.js'
 import { auto, placesOf, strandsOf } from './auto.js'
 import { OssCnameBinding, type OssCnameBindingOptions } from './oss-cname-binding.js'
-import { servedStep } from './served.js'
+import { isExact, servedStep } from './served.js'
 import type { Circumstances, DeployTarget, ObservedPlace, Outcome, Step, Strand, TargetSettings } from './target.js'
 
 export const ossCnameOptions = {
@@ -88,7 +88,12 @@ const strandOf = (
       ),
   },
   ...(options.verify
-    ? [servedStep({ id: `served${suffix}`, host: domain, bundle, hostedOn: 'oss' }, options.context)]
+    ? [
+        servedStep(
+          { id: `served${suffix}`, host: domain, bundle, hostedOn: 'oss', isExact: isExact(options.settings) },
+          options.context,
+        ),
+      ]
     : []),
 ]
 

@@ -7,7 +7,7 @@ import type { AddressProof, HostProof } from '../proof/look.js'
 import { lookAt } from '../proof/look.js'
 import { servedChain } from '../proof/served-chain.js'
 import { waitUntilServed } from '../proof/wait-until-served.js'
-import type { DeployTarget, Outcome, Step, Validity } from './target.js'
+import type { DeployTarget, Outcome, Step, TargetSettings, Validity } from './target.js'
 
 /** How a run looks at what is served. */
 export interface Looking {
@@ -33,10 +33,18 @@ interface Served {
   readonly host: string
   readonly bundle: CertificateBundle
   readonly hostedOn: HostedOn
+  /** A newer one will not do: that is what was rolled back from. */
+  readonly isExact: boolean
 }
 
-/** Looks until the host serves the certificate, at all of its addresses; a newer one is as good. */
-export const servedStep = ({ id, host, bundle, hostedOn }: Served, { now, looking = once }: LookingContext): Step => ({
+/** No option of anybody's: `rollback` asks for it. */
+export const isExact = (settings: TargetSettings): boolean => settings['exactly'] === true
+
+/** Looks until the host serves the certificate, at all of its addresses; a newer one is as good, unless told otherwise. */
+export const servedStep = (
+  { id, host, bundle, hostedOn, isExact: isNewerRefused }: Served,
+  { now, looking = once }: LookingContext,
+): Step => ({
   id,
   does: `see that ${host} serves it`,
   waits: true,
@@ -47,7 +55,7 @@ export const servedStep = ({ id, host, bundle, hostedOn }: Served, { now, lookin
       nameServer: looking.nameServer,
       limit: looking.limit,
       onLook: looking.onLook,
-      isEnough: (look) => isServedOrNewer(look, bundle),
+      isEnough: (look) => !isNewerRefused && isServedOrNewer(look, bundle),
       now,
       signal,
     })

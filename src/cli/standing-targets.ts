@@ -1,0 +1,103 @@
+import { certificateNamed } from '../config/config.js'
+import { CertError } from '../errors.js'
+import { nearest } from '../nearest.js'
+import { isStandby } from '../standby-name.js'
+import { type DeploymentRecord, isOrWasWanted } from '../state/deployment-record.js'
+import { deploymentNames, readDeployments } from '../state/deployments.js'
+import type { StateFolder } from '../state/state-folder.js'
+import { targetOptions } from '../targets/index.js'
+import { type AskedTarget, askedTargets } from './target-flags.js'
+import { sayThatFileIsLeftAside, targetName, targetsOfEntry, type Wish } from './wanted-targets.js'
+
+/** What a command is about that goes back to what was deployed before. */
+export interface Standing {
+  /** Undefined where nothing is on record of the place that flags named. */
+  readonly name: string | undefined
+  /** Where flags say, else where its entry in the configuration does, else wherever it is or was wanted on record. */
+  readonly asked: readonly AskedTarget[]
+  readonly records: readonly DeploymentRecord[]
+}
+
+/**
+ * Finds out which certificate is meant, and where it is.
+ * @throws CertError USAGE, CONFIG_INVALID, FILE_UNREADABLE, STATE_UNUSABLE
+ */
+export const standingTargets = async (wish: Wish, state: StateFolder, word: string | undefined): Promise<Standing> => {
+  const flags = wish.targetValues()
+  const asked = askedTargets(flags)
+  if (asked.length > 0) {
+    await sayThatFileIsLeftAside(wish.values, wish.surroundings, wish.terminal, wish.typed)
+    const name = word ?? (await nameOn(state, asked))
+    return { name, asked, records: name === undefined ? [] : (await readDeployments(state, name)).records }
+  }
+  const config = await wish.config()
+  const entries = config?.certificates.filter(({ deploy }) => deploy.length > 0) ?? []
+  const recorded = (await deploymentNames(state)).filter((name) => !isStandby(name))
+  const name = chosen(word, [...new Set([...entries.map((entry) => entry.name), ...recorded])], (one) =>
+    state.path(one),
+  )
+  const { records } = await readDeployments(state, name)
+  const entry = config && certificateNamed(config, name)
+  if (config !== undefined && entry !== undefined && entry.deploy.length > 0) {
+    return { name, asked: targetsOfEntry(config, entry, flags), records }
+  }
+  return { name, asked: recordedTargets(records), records }
+}
+
+const chosen = (word: string | undefined, names: readonly string[], pathOf: (name: string) => string): string => {
+  const [only, second] = names
+  if (word === undefined && only !== undefined && second === undefined) return only
+  // A long name is shortened on disk.
+  const known = names.find((one) => word !== undefined && pathOf(one) === pathOf(word))
+  if (known !== undefined) return known
+  const place = 'a place by flags, such as --bucket my-ssl-certs --region cn-hangzhou --prefix certs/example.com/'
+  if (word === undefined) {
+    throw new CertError(
+      'USAGE',
+      names.length === 0 ? 'nothing was ever deployed from here' : 'it is not said which certificate is meant',
+      { hint: names.length === 0 ? `give ${place}` : `one of: ${names.slice(0, 5).join(', ')}; or ${place}` },
+    )
+  }
+  const near = nearest(word, names)
+  throw new CertError('USAGE', `nothing is or was wanted under the name ${word}`, {
+    hint: near === undefined ? `acme-oss status lists the names; or give ${place}` : `did you mean ${near}?`,
+  })
+}
+
+/** The one name under which anything was put in one of these places. */
+const nameOn = async (state: StateFolder, asked: readonly AskedTarget[]): Promise<string | undefined> => {
+  const places = new Set(asked.map(targetName))
+  const found: string[] = []
+  for (const name of (await deploymentNames(state)).filter((one) => !isStandby(one))) {
+    const { records } = await readDeployments(state, name)
+    if (recordedTargets(records).some((one) => places.has(targetName(one)))) found.push(name)
+  }
+  if (found.length > 1) {
+    throw new CertError('USAGE', `several certificates go there: ${found.join(', ')}`, {
+      hint: `say which one is meant, such as ${found[0]}`,
+    })
+  }
+  return found[0]
+}
+
+/** Every target that a certificate of the name is or was wanted on, as it was asked for last. */
+const recordedTargets = (records: readonly DeploymentRecord[]): AskedTarget[] => {
+  const found = new Map<string, AskedTarget>()
+  for (const { targets } of [...records].sort((a, b) => (a.recordedAt < b.recordedAt ? 1 : -1))) {
+    for (const target of Object.values(targets)) {
+      const { kind, name, settings } = target
+      if (found.has(name) || !isOrWasWanted(target) || settings['archive-only'] === true) continue
+      if (isMade({ kind, settings })) found.set(name, { kind, settings })
+    }
+  }
+  return [...found.values()]
+}
+
+/** A kind, or a setting, of another version. */
+const isMade = (target: AskedTarget): boolean => {
+  try {
+    return Object.hasOwn(targetOptions, target.kind) && targetName(target) !== ''
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,117 @@
+import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
+import { covers } from '../certificate/names.js'
+import { firstCertificate } from '../certificate/x509.js'
+import { CertificateStore } from '../state/certificates.js'
+import { type DeploymentRecord, isOlder, isOrWasWanted } from '../state/deployment-record.js'
+import { readDeployments } from '../state/deployments.js'
+import type { Hold } from '../state/hold.js'
+import type { StateFolder } from '../state/state-folder.js'
+import type { ArchiveFacts } from '../targets/archive-facts.js'
+
+/** The certificate that is to be gone back from. */
+export interface Current {
+  readonly archive: string
+  readonly notBefore: Date
+  readonly names: readonly string[]
+}
+
+export interface Choice {
+  /** What the archive's folders are called. */
+  readonly folders: readonly string[]
+  readonly current: Current
+  readonly look: (folder: string) => Promise<ArchiveFacts>
+  /** Not to be gone back to unasked: it was rolled back from, or stands by. */
+  readonly isOut: (facts: ArchiveFacts) => boolean
+  readonly now: Date
+}
+
+/**
+ * The archive before the current one: the newest that began no later, is in force, and covers the same names. Of what
+ * was seen on the way and would not do, a reason each.
+ */
+export const archiveBefore = async ({
+  folders,
+  current,
+  look,
+  isOut,
+  now,
+}: Choice): Promise<{ readonly found: ArchiveFacts | undefined; readonly passedOver: readonly string[] }> => {
+  const dayOf = (folder: string): string => folder.slice(0, 10)
+  const earlier = folders.filter((one) => one !== current.archive && dayOf(one) <= dayOf(current.archive))
+  const days = [...new Set(earlier.map(dayOf))].sort().reverse()
+  const passedOver: string[] = []
+  // A day at a time: the name says no more, and each one costs a request.
+  for (const day of days) {
+    const facts = await Promise.all(earlier.filter((one) => dayOf(one) === day).map(look))
+    const usable = facts.filter((one) => {
+      if (isOut(one)) return false
+      const why = whyNot(one, current, now)
+      if (why !== undefined) passedOver.push(`${one.archive} ${why}`)
+      return why === undefined
+    })
+    const [found] = usable.sort(newestFirst)
+    if (found !== undefined) return { found, passedOver }
+  }
+  return { found: undefined, passedOver }
+}
+
+const whyNot = (one: ArchiveFacts, current: Current, now: Date): string | undefined => {
+  if (one.manifest === undefined) return one.why
+  const { notBefore, notAfter, names } = one.manifest
+  if (notBefore > current.notBefore) return 'is newer'
+  if (notAfter <= now) return 'has expired'
+  const missing = current.names.find((name) => !covers(names, name) && !names.includes(name))
+  return missing === undefined ? undefined : `does not cover ${missing}`
+}
+
+const newestFirst = (one: ArchiveFacts, other: ArchiveFacts): number =>
+  timesOf(other).begins - timesOf(one).begins || timesOf(other).ends - timesOf(one).ends
+
+const timesOf = ({ manifest }: ArchiveFacts): { readonly begins: number; readonly ends: number } => ({
+  begins: manifest?.notBefore.getTime() ?? 0,
+  ends: manifest?.notAfter.getTime() ?? 0,
+})
+
+/**
+ * The hold that keeps a certificate where it was rolled back to, against all that this machine knows of which could take
+ * its place: what stood there, what was asked for last, what our issuer has in store, and whatever is not older.
+ * @param standing SHA-256 of what stood in `latest/`
+ */
+export const holdOn =
+  (state: StateFolder, bundle: CertificateBundle, standing: readonly string[], now: () => Date) =>
+  async (before: Hold | undefined): Promise<Hold> => {
+    const { name, notBefore, notAfter, fingerprint } = bundle
+    const { records } = await readDeployments(state, name)
+    const wanted = records.filter(({ targets }) => Object.values(targets).some(isOrWasWanted))
+    const dates = { notBefore: notBefore.toISOString(), notAfter: notAfter.toISOString() }
+    const rivals = wanted.filter((record) => record === lastAskedFor(wanted) || !isOlder(record, dates))
+    const all = [
+      ...(before === undefined ? [] : [...before.away, before.sha256]),
+      ...standing,
+      ...rivals.map((record) => record.fingerprint.sha256),
+      ...(await inStore(state, name)),
+    ]
+    return {
+      schema: 1,
+      name,
+      archive: archiveName(bundle),
+      sha256: fingerprint.sha256,
+      ...dates,
+      away: [...new Set(all)].filter((one) => one !== fingerprint.sha256),
+      at: now().toISOString(),
+    }
+  }
+
+const lastAskedFor = (records: readonly DeploymentRecord[]): DeploymentRecord | undefined =>
+  records.reduce<DeploymentRecord | undefined>(
+    (last, one) => (last !== undefined && last.recordedAt >= one.recordedAt ? last : one),
+    undefined,
+  )
+
+const inStore = async (state: StateFolder, name: string): Promise<string[]> => {
+  const store = new CertificateStore(state, name)
+  const current = (await store.read())?.current
+  const pem = current && (await store.readCertificates(current))
+  const leaf = pem === undefined ? undefined : firstCertificate(pem)
+  return leaf === undefined ? [] : [leaf.fingerprint.sha256]
+}
