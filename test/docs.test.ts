@@ -9,6 +9,7 @@ import { command as forget } from '../src/cli/forget.js'
 import { command as hook } from '../src/cli/hook.js'
 import { command as issueAndDeploy } from '../src/cli/issue-and-deploy.js'
 import { command as policy } from '../src/cli/policy.js'
+import { command as pull } from '../src/cli/pull.js'
 import { command as renew } from '../src/cli/renew.js'
 import { command as revoke } from '../src/cli/revoke.js'
 import { command as status } from '../src/cli/status.js'
@@ -21,7 +22,7 @@ const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
 t.test('every flag that the documents name exists', async (t) => {
   const known = new Set(
-    [account, config, deploy, forget, hook, issueAndDeploy, policy, renew, revoke, status, sync, verify].flatMap(
+    [account, config, deploy, forget, hook, issueAndDeploy, policy, pull, renew, revoke, status, sync, verify].flatMap(
       ({ flags }) => Object.keys(flags),
     ),
   )
