@@ -4,9 +4,16 @@ import { dirname, join } from 'node:path'
 import { systemCode } from './errors.js'
 import { isRunning, machine } from './process-identity.js'
 
+export interface FileOwner {
+  readonly uid: number
+  readonly gid: number
+}
+
 export interface FileModes {
   /** Of the file, whatever the umask; 0600 unless said otherwise. */
   readonly mode?: number
+  /** Whose it is; the process's own unless told, and -1 leaves one of the two as it is. */
+  readonly owner?: FileOwner | undefined
   /**
    * After a power cut the file may be what it was before, or not there, though never half of it: for what is written
    * down again and again, or where the folder is made to last for several files at once.
@@ -58,13 +65,14 @@ const isThere = async (path: string): Promise<boolean> => {
 const throughTemporary = async (
   path: string,
   content: string,
-  { mode = 0o600, mayBeLost = false }: FileModes,
+  { mode = 0o600, owner, mayBeLost = false }: FileModes,
   place: (temporary: string) => Promise<void>,
 ): Promise<void> => {
   const temporary = temporaryBeside(path)
   try {
     const file = await open(temporary, 'wx', mode)
     try {
+      if (owner !== undefined) await file.chown(owner.uid, owner.gid)
       // A umask only takes away, and from the owner it never does.
       if (mode !== 0o600) await file.chmod(mode)
       await file.writeFile(content)

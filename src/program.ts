@@ -6,6 +6,8 @@ export interface ProgramOptions {
   /** In ms. */
   readonly timeout: number
   readonly signal: AbortSignal
+  /** How many of the last lines that it printed an error tells; 1 unless told. */
+  readonly lastLines?: number
 }
 
 // How long what an ended program has printed may be on its way, in ms.
@@ -63,7 +65,8 @@ export const runProgram = async (words: readonly string[], options: ProgramOptio
       : result.signal !== undefined
         ? `was ended by ${result.signal}`
         : `cannot be started (${result.code ?? 'unknown reason'})`
-  const said = lastLine(result.stderr ?? '') || lastLine(result.stdout ?? '')
+  const count = options.lastLines ?? 1
+  const said = lastLines(result.stderr ?? '', count) || lastLines(result.stdout ?? '', count)
   throw new CertError('PROGRAM_FAILED', `${file} ${how}${said === '' ? '' : `: ${said}`}`, {
     hint: 'run it by hand with the same environment to see why',
   })
@@ -77,7 +80,13 @@ const endGroup = (pid: number | undefined, signal: NodeJS.Signals): void => {
   }
 }
 
-const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.trim().slice(0, 300) ?? ''
+const lastLines = (text: string, count: number): string =>
+  text
+    .trim()
+    .split('\n')
+    .slice(-count)
+    .map((line) => line.trim().slice(0, 300))
+    .join(' | ')
 
 /**
  * Splits a command into words as a shell does, with quotes and backslashes, and interprets nothing else: no variables,

@@ -12,6 +12,8 @@ import { nearest } from '../nearest.js'
 import { solverPermissions } from '../solvers/index.js'
 import type { SolverSettings } from '../solvers/solver-settings.js'
 import { targetPermissions } from '../targets/index.js'
+import { keyPrefix } from '../targets/layout.js'
+import { pullPermission } from '../targets/oss-permissions.js'
 import { withChallengeBucket } from './challenge-bucket.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
 import { type Common, commonFlags } from './common-flags.js'
@@ -43,6 +45,9 @@ export const command = defineCommand({
     'Prints the least RAM policy for exactly these targets, or for those of the configuration: what is needed, and what is recommended beside it. It reaches for nothing and needs no credentials.',
   flags: {
     minimal: toggle('leave out what is only recommended'),
+    pull: toggle(
+      'for those who fetch certificates with acme-oss pull: the right to read the layouts, and nothing else',
+    ),
     ...targetFlags,
     ...commonFlags,
   },
@@ -53,11 +58,20 @@ export const command = defineCommand({
       'acme-oss policy --bucket my-ssl-certs --region cn-hangzhou --prefix certs/example.com/ --cdn-domain auto',
       'for these targets',
     ],
+    [
+      'acme-oss policy --pull --bucket my-ssl-certs --region cn-hangzhou --prefix certs/example.com/',
+      'for a machine that uses the certificate (acme-oss pull)',
+    ],
   ],
   run: async (values, surroundings, { words }) => {
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
     const deployments = await deploymentsOf(values, words, surroundings, terminal)
-    const all = statementsOf(deployments.flatMap(usedBy))
+    const all = statementsOf(deployments.flatMap(values.pull ? usedByReaders : usedBy))
+    if (values.pull && all.length === 0) {
+      throw new CertError('USAGE', 'no layout in a bucket is named that could be pulled from', {
+        hint: 'name it, such as --bucket my-ssl-certs --prefix certs/example.com/; a folder needs no policy',
+      })
+    }
     const statements = values.minimal ? all.filter(({ needed }) => needed) : all
     const policy = ramPolicy(statements)
     const warnings = warningsOf(policy)
@@ -140,6 +154,15 @@ const usedBy = ({ targets, proving }: Deployment): UsedPermission[] => {
   )
   return [...deploying, ...proving]
 }
+
+/** Readers of the layouts use nothing of what writing them takes. */
+const usedByReaders = ({ targets }: Deployment): UsedPermission[] =>
+  targets.flatMap(({ kind, settings }) => {
+    const { bucket, prefix } = settings
+    if (kind !== 'oss' || typeof bucket !== 'string') return []
+    const user = targetName({ kind, settings })
+    return [{ ...pullPermission(bucket, keyPrefix(typeof prefix === 'string' ? prefix : '')), user }]
+  })
 
 /** What an entry's solver uses, where it has one: a certificate is issued, and its names are proven in the cloud. */
 const usedByProof = (

@@ -102,9 +102,8 @@ export const readLatest = async (
       return await readLatestOnce(source, reading, signal)
     } catch (error) {
       const pause = Math.min(longestPause, firstPause * 2 ** tries)
-      if (!(error instanceof CertError) || error.code !== 'LAYOUT_MIXED' || performance.now() + pause > deadline) {
-        throw error
-      }
+      const isMix = error instanceof CertError && error.code === 'LAYOUT_MIXED' && error.passing
+      if (!isMix || performance.now() + pause > deadline) throw error
       reading.onWait?.(error)
       await sleep(pause, undefined, { signal }).catch(() => {
         throw interrupted()

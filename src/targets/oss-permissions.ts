@@ -61,3 +61,11 @@ export const ossPermissions = (use: OssUse): readonly Permission[] => {
       : []),
   ]
 }
+
+/** The one right of those who use what lies in the layout; the private key is part of it. */
+export const pullPermission = (bucket: string, prefix: string): Permission => ({
+  actions: ['oss:GetObject'],
+  resources: [`acs:oss:*:*:${bucket}/${prefix}*`],
+  needed: true,
+  why: 'reads the layout, the private key too',
+})

@@ -54,6 +54,14 @@ t.test('by flags', async (t) => {
     { Effect: 'Allow', Action: ['oss:PutObject'], Resource: [`acs:oss:*:*:${bucket}/*`] },
   ])
   t.match(minimal.stderr, /only recommended has been left out/)
+  const readers = await ask(world, [...asked, '--pull'])
+  t.same(policyOf(readers).Statement, [
+    { Effect: 'Allow', Action: ['oss:GetObject'], Resource: [`acs:oss:*:*:${bucket}/certs/example.com/*`] },
+  ])
+  t.match(readers.stderr, /^statement 1, needed: reads the layout, the private key too \(for oss my-ssl-certs/)
+  const nowhere = await ask(world, ['--cdn-domain', '*.example.com', '--pull'])
+  t.equal(nowhere.code, 2)
+  t.match(nowhere.stderr, /no layout in a bucket is named/)
   const quiet = await ask(world, [...toBucket, '--quiet'])
   t.equal(quiet.stderr, '')
   t.equal((await ask(world, toBucket, { ACME_OSS_MINIMAL: '1' })).stdout, minimal.stdout)
