@@ -3,6 +3,7 @@ import { eachOf } from '../each-of.js'
 import { CertError, toCertError } from '../errors.js'
 import { nearest } from '../nearest.js'
 import { deploymentNames } from '../state/deployments.js'
+import { keepLastRun } from '../state/last-run.js'
 import { sweepLocks } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
@@ -100,6 +101,8 @@ export const command = defineCommand({
       const known = together(statuses, anyDone)
       const spoilt = anyDone ? exitCodes.partly : exitCodes.refused
       const status = fault === undefined || known !== exitCodes.done ? known : spoilt
+      const isWhole = parsed.words.length === 0 && !values['dry-run']
+      if (isWhole) await keepLastRun(state, { at: surroundings.now(), command: 'renew', status })
       if (values.json) {
         const results = [...renewedJson(renewed), ...syncedJson(synced)]
         const ok = status === exitCodes.done
