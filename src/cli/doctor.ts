@@ -5,7 +5,7 @@ import type { Config } from '../config/config.js'
 import { CertError, isInputError, toCertError } from '../errors.js'
 import { type About, abouts, type Finding, runChecks } from '../monitor/check.js'
 import { checksOf } from '../monitor/checks/index.js'
-import type { ReachContext, Situation, Wanted } from '../monitor/situation.js'
+import type { ReachContext, Situation, Wanted, WantedTarget } from '../monitor/situation.js'
 import { solverPermissions } from '../solvers/index.js'
 import { createTarget, targetPermissions } from '../targets/index.js'
 import { version } from '../version.js'
@@ -19,7 +19,7 @@ import { once } from './once.js'
 import { chosenEntries } from './policy.js'
 import { proofFlags } from './proof-flags.js'
 import { type AskedDeployment, recordedDeployments } from './recorded-deployments.js'
-import { askedTargets, targetFlags } from './target-flags.js'
+import { type AskedTarget, askedTargets, targetFlags } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
 import { configPath, openConfig, sayThatFileIsLeftAside, targetsOfEntry } from './wanted-targets.js'
 
@@ -63,13 +63,14 @@ export const command = defineCommand({
       credentials: once(reach.context.credentials),
     }
     try {
-      const situation = await situationOf(values, words, { surroundings, terminal, context })
+      const { situation, warnings } = await situationOf(values, words, { surroundings, terminal, context })
+      for (const warning of warnings) terminal.warning(warning)
       const checks = checksOf(situation)
       terminal.start(`looking at ${checks.length} things`)
       const findings = await runChecks(checks, { timeout, offline: values.offline, signal })
       terminal.stop(`looking at ${checks.length} things`)
       const isOk = findings.every(({ status }) => status !== 'failed')
-      if (values.json) terminal.result(printJson(resultJson(findings, isOk)))
+      if (values.json) terminal.result(printJson(resultJson(findings, warnings, isOk)))
       else show(terminal, findings, values.quiet)
       return isOk ? exitCodes.done : exitCodes.failed
     } finally {
@@ -89,28 +90,37 @@ const situationOf = async (
   values: DoctorValues,
   names: readonly string[],
   { surroundings, terminal, context }: Around,
-): Promise<Situation> => {
-  const { environment, userId, isRoot } = surroundings
-  const { configuration, asked } = await askedFor(values, names, surroundings, terminal)
+): Promise<{ readonly situation: Situation; readonly warnings: readonly string[] }> => {
+  const { environment, userId } = surroundings
+  const { configuration, asked, isRecorded } = await askedFor(values, names, surroundings, terminal)
+  const warnings: string[] = []
+  const made = (label: string, { kind, settings }: AskedTarget): WantedTarget[] => {
+    try {
+      return [{ kind, settings, target: createTarget(kind, settings, context) }]
+    } catch (error) {
+      // What an earlier release wrote down is no fault of the command line.
+      if (!isRecorded) throw error
+      warnings.push(`${label}: what is on record of a target (${kind}) cannot be used: ${toCertError(error).message}`)
+      return []
+    }
+  }
   const deployments = asked.map((one) => ({
     ...one,
-    targets: one.targets.map(({ kind, settings }) => ({
-      kind,
-      settings,
-      target: createTarget(kind, settings, context),
-    })),
+    targets: one.targets.flatMap((target) => made(one.name ?? '', target)),
   }))
-  return {
+  const situation = {
     program: { version, node: process.version },
     configuration,
     deployments,
     permissions: statementsOf(deployments.flatMap(usedBy)),
     stateRoot: rootOf(values, surroundings),
-    process: { environment, userId, isRoot },
+    process: { environment, userId },
     timer: { environment: resolve(values['timer-env'] ?? '/etc/acme-oss/env'), cron: '/etc/cron.d/acme-oss' },
     context,
+    endpoints: { cdn: values['cdn-endpoint'], dcdn: values['dcdn-endpoint'] },
     caller: caller(values['sts-endpoint'], context),
   }
+  return { situation, warnings }
 }
 
 const rootOf = (values: Common, surroundings: Surroundings): string | CertError => {
@@ -124,6 +134,8 @@ const rootOf = (values: Common, surroundings: Surroundings): string | CertError 
 interface AskedFor {
   readonly configuration: Situation['configuration']
   readonly asked: readonly AskedDeployment[]
+  /** Is it by what is on record alone? */
+  readonly isRecorded: boolean
 }
 
 /** What flags and variables name; else the entries of the configuration; else what is on record. */
@@ -142,19 +154,19 @@ const askedFor = async (
       })
     }
     await sayThatFileIsLeftAside(values, surroundings, terminal, true)
-    return { configuration, asked: [{ name: undefined, domains: [], targets, solver: undefined }] }
+    return { configuration, asked: [{ name: undefined, domains: [], targets, solver: undefined }], isRecorded: false }
   }
   if (config === undefined) {
     const root = rootOf(values, surroundings)
     const asked = typeof root === 'string' ? await recordedDeployments(root, names) : []
-    return { configuration, asked }
+    return { configuration, asked, isRecorded: true }
   }
   const entries = names.length > 0 ? chosenEntries(config, names) : config.certificates
   const asked = entries.map((entry): AskedDeployment => {
     const own = entry.deploy.length === 0 ? [] : targetsOfEntry(config, entry, values)
     return { name: entry.name, domains: entry.domains, targets: own, solver: solverOf(config, entry, own) }
   })
-  return { configuration, asked }
+  return { configuration, asked, isRecorded: false }
 }
 
 /** What is wrong with it is one of the things that are looked for. */
@@ -218,7 +230,7 @@ const show = (terminal: Terminal, findings: readonly Finding[], isBrief: boolean
   )
 }
 
-const resultJson = (findings: readonly Finding[], isOk: boolean) => ({
+const resultJson = (findings: readonly Finding[], warnings: readonly string[], isOk: boolean) => ({
   schema: 'acme-oss/1',
   command: name,
   ok: isOk,
@@ -229,6 +241,6 @@ const resultJson = (findings: readonly Finding[], isOk: boolean) => ({
     sentence,
     hint: hint ?? null,
   })),
-  warnings: [],
+  warnings,
   error: null,
 })

@@ -21,6 +21,8 @@ export interface Situation {
   readonly process: ProcessFacts
   readonly timer: TimerPlaces
   readonly context: ReachContext
+  /** URLs of products, for what no target says where it is. */
+  readonly endpoints: Readonly<Record<EdgeProduct, string | undefined>>
   /** STS. */
   readonly caller: { readonly url: URL; ask(signal: AbortSignal): Promise<Caller> }
 }
@@ -51,7 +53,6 @@ export interface WantedTarget {
 export interface ProcessFacts {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly userId: number | undefined
-  readonly isRoot: boolean
 }
 
 /** Where `install.sh` puts what a timer needs. */
@@ -89,6 +90,7 @@ export const edgesOf = (
   situation: Situation,
   product: EdgeProduct,
 ): { readonly domains: EdgeDomains; readonly endpoint: URL } => {
-  const { domains, endpoint } = edgeDomains(product, firstSaid(situation, `${product}-endpoint`), situation.context)
+  const said = firstSaid(situation, `${product}-endpoint`) ?? situation.endpoints[product]
+  const { domains, endpoint } = edgeDomains(product, said, situation.context)
   return { domains, endpoint: new URL(endpoint) }
 }

@@ -53,20 +53,22 @@ export const openDoctor = async (t: Test, options: WorldOptions = {}) => {
   program('systemctl', 'echo LoadState=not-found')
   program('crontab', 'exit 1')
   const environment = { PATH: `${bin}:/bin:/usr/bin` }
-  const reach = [
+  const usual = {
+    '--sts-endpoint': emulator.url,
+    '--dns-resolver': server.address,
+    '--timer-env': world.path('env'),
+    '--timeout': '5',
+  }
+  /** What leads to all of this, but for what the words say themselves. */
+  const reachFor = (words: readonly string[]): string[] => [
     ...world.toEdges,
-    '--sts-endpoint',
-    emulator.url,
-    '--dns-resolver',
-    server.address,
-    '--timer-env',
-    world.path('env'),
-    '--timeout',
-    '5',
+    ...world.connect,
+    ...Object.entries(usual).flatMap(([flag, value]) => (words.includes(flag) ? [] : [flag, value])),
+    ...words,
   ]
   const targets = [...world.toBucket, '--oss-cname', onOss, '--cdn-domain', onCdn]
   const ask = async (words: readonly string[] = targets, more: WorldRun = {}): Promise<Told> => {
-    const run = await world.run(['doctor', '--json', ...reach, ...world.connect, ...words], {
+    const run = await world.run(['doctor', '--json', ...reachFor(words)], {
       terse: true,
       ...more,
       environment: { ...environment, ...more.environment },
@@ -82,5 +84,5 @@ export const openDoctor = async (t: Test, options: WorldOptions = {}) => {
       .map(({ id, status }) => `${id} ${status}`)
     return { code: run.code, ok: told.ok, checks: told.checks, line, amiss }
   }
-  return { ...world, zone, program, ask, targets, reach, material, environment }
+  return { ...world, zone, program, ask, targets, reachFor, material, environment }
 }

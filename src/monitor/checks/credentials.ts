@@ -1,23 +1,27 @@
 import { readFile, stat } from 'node:fs/promises'
 import type { Caller } from '../../aliyun/caller.js'
 import { type Credentials, inEnvironment } from '../../aliyun/credentials.js'
-import { CertError, systemCode, toCertError } from '../../errors.js'
+import { systemCode, toCertError } from '../../errors.js'
 import { type Check, failed, failedBy, type Outcome, ok, unknown, warning } from '../check.js'
 import { parseEnvironmentFile } from '../environment-file.js'
 import type { Situation } from '../situation.js'
 import { timerOf } from '../timer.js'
 
+const idName = 'ALIBABA_CLOUD_ACCESS_KEY_ID'
+const secretName = 'ALIBABA_CLOUD_ACCESS_KEY_SECRET'
+
 export const credentialChecks = (situation: Situation): readonly Check[] => {
   const { context, caller, timer, permissions } = situation
   const about = 'credentials'
+  // The role of a machine is asked for over the network.
+  const asks = situation.process.environment[idName] ? {} : ({ reaches: true } as const)
   const isNeeded = permissions.length > 0
   return [
     {
       id: 'credentials',
       about,
       what: 'the credentials',
-      // The role of a machine is asked for over the network.
-      reaches: true,
+      ...asks,
       run: async () => {
         try {
           return foundOutcome(await context.credentials())
@@ -43,7 +47,7 @@ export const credentialChecks = (situation: Situation): readonly Check[] => {
       id: 'timer-credentials',
       about,
       what: 'whether the timer will have credentials',
-      reaches: true,
+      ...asks,
       run: async (signal) => {
         const file = await readVariables(timer.environment)
         const [own, found] = await Promise.all([
@@ -108,8 +112,7 @@ const readVariables = async (path: string): Promise<VariableFile> => {
     )
   } catch (error) {
     const isAbsent = ['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')
-    if (!isAbsent && !(error instanceof CertError)) return { status: 'unreadable', mode: 0, variables: {} }
-    return { status: 'absent', mode: 0, variables: {} }
+    return { status: isAbsent ? 'absent' : 'unreadable', mode: 0, variables: {} }
   }
 }
 
@@ -119,9 +122,6 @@ export const fileOutcome = (path: string, { status, mode }: VariableFile): Outco
     ? failed(`${path}, which access keys lie in, can be read by others`, `chmod 600 ${path}`)
     : ok(`${path} can be read by its owner alone`)
 }
-
-const idName = 'ALIBABA_CLOUD_ACCESS_KEY_ID'
-const secretName = 'ALIBABA_CLOUD_ACCESS_KEY_SECRET'
 
 /** @param isAwaited is there a timer, and does it need any? */
 export const timerOutcome = (
