@@ -5,6 +5,7 @@ import t from 'tap'
 import { command as account } from '../src/cli/account.js'
 import { command as config } from '../src/cli/config.js'
 import { command as deploy } from '../src/cli/deploy.js'
+import { command as doctor } from '../src/cli/doctor.js'
 import { command as forget } from '../src/cli/forget.js'
 import { command as hook } from '../src/cli/hook.js'
 import { command as issueAndDeploy } from '../src/cli/issue-and-deploy.js'
@@ -21,9 +22,21 @@ const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
 t.test('every flag that the documents name exists', async (t) => {
   const known = new Set(
-    [account, config, deploy, forget, hook, issueAndDeploy, policy, renew, revoke, status, sync, verify].flatMap(
-      ({ flags }) => Object.keys(flags),
-    ),
+    [
+      account,
+      config,
+      deploy,
+      doctor,
+      forget,
+      hook,
+      issueAndDeploy,
+      policy,
+      renew,
+      revoke,
+      status,
+      sync,
+      verify,
+    ].flatMap(({ flags }) => Object.keys(flags)),
   )
   const usage = /^usage\(\) \{[\s\S]*?^\}/m.exec(read('install.sh'))?.[0] ?? ''
   const ofInstaller = new Set([...usage.matchAll(/--([a-z][a-z.-]*)/g)].map(([, flag]) => flag))
