@@ -158,6 +158,11 @@ export class CertificateService {
     for await (const one of pages) yield* readUploaded(one)
   }
 
+  /** Whether a certificate may be looked up: throws where it may not. The private key is not asked for. */
+  async requireLook(id: string, signal: AbortSignal): Promise<void> {
+    await this.#identify(id, signal)
+  }
+
   async remove(id: string, signal: AbortSignal): Promise<void> {
     const what = attempted(`deleting the certificate ${id} in the certificate service`, 'DeleteUserCertificate')
     await this.#client.call('DeleteUserCertificate', { CertId: id }, what, signal)

@@ -6,6 +6,8 @@ export interface Credentials {
   readonly accessKeySecret: Secret
   /** Present for temporary credentials (STS). */
   readonly securityToken: Secret | undefined
+  /** By which means they were found, as the reader would name it. */
+  readonly foundBy?: string | undefined
 }
 
 /** Asked before every request, so that temporary credentials are renewed during a long run. */
@@ -24,15 +26,32 @@ export const defaultCredentials = (environment: Environment): CredentialSource =
   const id = environment['ALIBABA_CLOUD_ACCESS_KEY_ID']?.trim()
   const secret = environment['ALIBABA_CLOUD_ACCESS_KEY_SECRET']?.trim()
   if (!id || !secret) return defaultChain()
-  const credentials = toCredentials(id, secret, environment['ALIBABA_CLOUD_SECURITY_TOKEN']?.trim())
+  const token = environment['ALIBABA_CLOUD_SECURITY_TOKEN']?.trim()
+  const credentials = toCredentials(id, secret, token, inEnvironment)
   return async () => credentials
 }
 
-const toCredentials = (id: string, secret: string, token: string | undefined): Credentials => ({
+export const inEnvironment = 'the environment'
+
+const toCredentials = (id: string, secret: string, token: string | undefined, foundBy: string): Credentials => ({
   accessKeyId: new Secret(id),
   accessKeySecret: new Secret(secret),
   securityToken: token ? new Secret(token) : undefined,
+  foundBy,
 })
+
+/** What the SDK calls its providers: `default/cli_profile/static_ak`. The first that is part of it. */
+const providers: readonly (readonly [part: string, name: string])[] = [
+  ['env', inEnvironment],
+  ['oidc', 'the OIDC token of the pod (RRSA)'],
+  ['cli_profile', 'the profile in ~/.aliyun/config.json'],
+  ['profile', 'the profile in ~/.alibabacloud/credentials'],
+  ['ecs_ram_role', 'the RAM role of the machine'],
+  ['uri', 'ALIBABA_CLOUD_CREDENTIALS_URI'],
+]
+
+const nameOf = (provider = ''): string =>
+  providers.find(([part]) => provider.includes(part))?.[1] ?? 'the default chain of Alibaba Cloud'
 
 /** The one door to @alicloud/credentials. */
 const defaultChain = (): CredentialSource => {
@@ -46,7 +65,10 @@ const defaultChain = (): CredentialSource => {
       const same =
         last?.accessKeyId.reveal() === answer.accessKeyId &&
         last.securityToken?.reveal() === (answer.securityToken || undefined)
-      if (!same) last = toCredentials(answer.accessKeyId, answer.accessKeySecret, answer.securityToken)
+      if (!same) {
+        const { accessKeyId, accessKeySecret, securityToken, providerName } = answer
+        last = toCredentials(accessKeyId, accessKeySecret, securityToken, nameOf(providerName))
+      }
       return last as Credentials
     } catch {
       // After a failure the SDK's chain stays with the provider that failed, so the next attempt needs a new one. Its
@@ -69,6 +91,7 @@ interface ChainAnswer {
   readonly accessKeyId?: string
   readonly accessKeySecret?: string
   readonly securityToken?: string
+  readonly providerName?: string
 }
 
 const missing = (): CertError =>

@@ -84,7 +84,7 @@ export const endpointUrl = (flag: string, text: string): URL => {
 }
 
 const exampleOf = (flag: string): string => {
-  const product = /^--(cdn|dcdn|cas)-endpoint$/.exec(flag)?.[1] ?? 'oss-cn-hangzhou-internal'
+  const product = /^--(cdn|dcdn|cas|sts)-endpoint$/.exec(flag)?.[1] ?? 'oss-cn-hangzhou-internal'
   return `${flag} https://${product}.aliyuncs.com`
 }
 

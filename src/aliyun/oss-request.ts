@@ -47,11 +47,11 @@ export const signRequest = async (
 ): Promise<SignedRequest> => {
   const { default: signer } = await import('ali-oss/lib/common/signUtils.js')
   const signed = {
+    ...(body && { 'content-md5': createHash('md5').update(body).digest('base64') }),
     ...headers,
     'x-oss-date': now.toISOString().replace(/[-:]|\.\d{3}/g, ''),
     'x-oss-content-sha256': 'UNSIGNED-PAYLOAD',
     ...(securityToken && { 'x-oss-security-token': securityToken.reveal() }),
-    ...(body && { 'content-md5': createHash('md5').update(body).digest('base64') }),
   }
   const authorization = signer.authorizationV4(
     accessKeyId.reveal(),

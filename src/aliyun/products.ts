@@ -1,5 +1,6 @@
 import type { HttpConnections } from '../http-connections.js'
 import { BoundDomains } from './bound-domains.js'
+import { type Caller, callerOf, stsVersion } from './caller.js'
 import { CertificateService, casVersion } from './certificate-service.js'
 import type { CredentialSource } from './credentials.js'
 import { alidnsVersion, DnsZones } from './dns-zones.js'
@@ -20,7 +21,7 @@ export interface ProductsContext {
 
 // The vendor allows an account 30 calls a second of each action that changes something; the certificate service answers
 // 10 listings. All calls together stay below that, with room for others of the account. What AliDNS allows is not said.
-const paces = { cdn: [22, 5], dcdn: [22, 5], cas: [6, 2], alidns: [18, 10] } as const
+const paces = { cdn: [22, 5], dcdn: [22, 5], cas: [6, 2], alidns: [18, 10], sts: [10, 2] } as const
 
 // What is shared by all that go over the same connections: a certificate is uploaded once, and a limit holds for all.
 const known = new WeakMap<HttpConnections, Map<string, unknown>>()
@@ -90,4 +91,18 @@ export const dnsZones = (endpoint: string | undefined, context: ProductsContext)
     const pace = new Pace(perSecond, burst)
     return new DnsZones(new RpcClient({ ...context, endpoint: url, version: alidnsVersion, pace }))
   })
+}
+
+/**
+ * Whose credentials they are, by STS at an endpoint, or at the vendor's own.
+ * @throws CertError USAGE at once; CLOUD_REFUSED, CLOUD_UNAVAILABLE, CREDENTIALS_MISSING, INTERRUPTED when asked
+ */
+export const caller = (
+  endpoint: string | undefined,
+  context: ProductsContext,
+): { readonly url: URL; ask(signal: AbortSignal): Promise<Caller> } => {
+  const url = endpointUrl('--sts-endpoint', endpoint ?? 'https://sts.aliyuncs.com')
+  const [perSecond, burst] = paces.sts
+  const client = new RpcClient({ ...context, endpoint: url, version: stsVersion, pace: new Pace(perSecond, burst) })
+  return { url, ask: (signal) => callerOf(client, signal) }
 }

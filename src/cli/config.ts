@@ -6,6 +6,7 @@ import { createDurably, makeFolder } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
 import { findCa } from '../issuer/ca.js'
 import { orderNames } from '../issuer/order-names.js'
+import type { SolverSettings } from '../solvers/solver-settings.js'
 import { CertificateStore, certificateNames } from '../state/certificates.js'
 import { StateFolder } from '../state/state-folder.js'
 import { targetOptions } from '../targets/index.js'
@@ -53,18 +54,7 @@ const check: Work = async (values, surroundings, terminal) => {
       hint: `acme-oss config init writes ${initialPath(values, surroundings)}; or name one with --config`,
     })
   }
-  for (const ca of Object.keys(config.account.eab)) inPlace(config, ['account', 'eab', ca], () => findCa(ca))
-  const certificates = config.certificates.map((entry) => {
-    // Two that nothing but their names tells apart would be refused when a hook asks.
-    if (entry.domains.length > 0) findCertificate(config, undefined, entry.domains)
-    checkIssue(config, entry)
-    return {
-      name: entry.name,
-      domains: entry.domains,
-      source: entry.issue === undefined ? 'hook' : 'issue',
-      deploy: entry.deploy.map((_target, i) => requireTarget(config, entry, i)),
-    }
-  })
+  const certificates = soundEntries(config)
   if (values.json) {
     terminal.result(
       printJson({ schema: 'acme-oss/1', command: 'config', ok: true, path: config.path, certificates, error: null }),
@@ -78,6 +68,32 @@ const check: Work = async (values, surroundings, terminal) => {
   terminal.result(`${config.path} is in order`)
 }
 
+export interface SoundEntry {
+  readonly name: string
+  readonly domains: readonly string[]
+  readonly source: 'hook' | 'issue'
+  readonly deploy: readonly string[]
+}
+
+/**
+ * All of a configuration's entries, looked through for what only a run would find.
+ * @throws CertError CONFIG_INVALID
+ */
+export const soundEntries = (config: Config): SoundEntry[] => {
+  for (const ca of Object.keys(config.account.eab)) inPlace(config, ['account', 'eab', ca], () => findCa(ca))
+  return config.certificates.map((entry) => {
+    // Two that nothing but their names tells apart would be refused when a hook asks.
+    if (entry.domains.length > 0) findCertificate(config, undefined, entry.domains)
+    checkIssue(config, entry)
+    return {
+      name: entry.name,
+      domains: entry.domains,
+      source: entry.issue === undefined ? 'hook' : 'issue',
+      deploy: entry.deploy.map((_target, i) => requireTarget(config, entry, i)),
+    }
+  })
+}
+
 /** What only an order would find: solvers, CAs and kinds of keys that there are not. No file is looked at. */
 const checkIssue = (config: Config, entry: CertificateConfig): void => {
   if (entry.issue === undefined) return
@@ -88,13 +104,34 @@ const checkIssue = (config: Config, entry: CertificateConfig): void => {
     })
   }
   inPlace(config, ['certificates', entry.name, 'issue'], () => {
-    const layer = issueLayer(config, { name: entry.name, domain: [] })
-    const read = Object.entries(issuerFlags).map(([name, flag]) => [name, flag.read(layer[name] ?? [], name)])
-    // Every name of `issuerFlags` is there, each read by its own flag.
-    const values = Object.fromEntries(read) as IssuerValues
-    const names = orderNames(values.domain)
+    const { values, names } = issuerValuesOf(config, entry)
     requireSolver(withChallengeBucket(solverSettings(values, names), entry.deploy))
     issueSettings(values, names, config.account.eab)
+  })
+}
+
+/** What an entry says of how it is issued, as flags would have. */
+const issuerValuesOf = (config: Config, entry: CertificateConfig) => {
+  const layer = issueLayer(config, { name: entry.name, domain: [] })
+  const read = Object.entries(issuerFlags).map(([name, flag]) => [name, flag.read(layer[name] ?? [], name)])
+  // Every name of `issuerFlags` is there, each read by its own flag.
+  const values = Object.fromEntries(read) as IssuerValues
+  return { values, names: orderNames(values.domain) }
+}
+
+/**
+ * How an entry's names are proven; undefined where a hook delivers the certificate.
+ * @throws CertError CONFIG_INVALID
+ */
+export const solverOf = (
+  config: Config,
+  entry: CertificateConfig,
+  targets: readonly AskedTarget[],
+): SolverSettings | undefined => {
+  if (entry.issue === undefined || entry.domains.length === 0) return undefined
+  return inPlace(config, ['certificates', entry.name, 'issue'], () => {
+    const { values, names } = issuerValuesOf(config, entry)
+    return withChallengeBucket(solverSettings(values, names), targets)
   })
 }
 

@@ -128,7 +128,7 @@ const deploymentsOf = async (
 }
 
 /** @throws CertError USAGE */
-const chosenEntries = (config: Config, names: readonly string[]): CertificateConfig[] => {
+export const chosenEntries = (config: Config, names: readonly string[]): CertificateConfig[] => {
   if (names.length > 0) return names.map((one) => entryOf(config, one))
   const entries = config.certificates.filter(({ deploy }) => deploy.length > 0)
   if (entries.length > 0) return entries

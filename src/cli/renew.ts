@@ -103,7 +103,7 @@ export const command = defineCommand({
       const spoilt = anyDone ? exitCodes.partly : exitCodes.refused
       const status = fault === undefined || known !== exitCodes.done ? known : spoilt
       const isWhole = parsed.words.length === 0 && !values['dry-run'] && !surroundings.signal.aborted
-      if (isWhole) await keepLastRun(state, surroundings.now(), status)
+      if (isWhole) await keepLastRun(state, { at: surroundings.now(), command: 'renew', status })
       if (values.json) {
         const results = [...renewedJson(renewed), ...syncedJson(synced)]
         const ok = status === exitCodes.done

@@ -222,7 +222,7 @@ const metricsReport = (place: string, { terminal, state, surroundings, relaxed }
     add: (standing) => metrics.add(standing, surroundings.now()),
     end: async () => {
       const run = await readLastRun(state)
-      metrics.addOthers(relaxed, run && new Date(run.at))
+      metrics.addOthers(relaxed, run?.at)
       const all = redact(metrics.text())
       if (place === '-') return terminal.result(all.trimEnd())
       const path = resolve(surroundings.folder, place)

@@ -2,6 +2,7 @@ import { CertError } from '../errors.js'
 import { nearest } from '../nearest.js'
 import type { SyncedName } from '../pipeline/sync.js'
 import { deploymentNames } from '../state/deployments.js'
+import { keepLastRun } from '../state/last-run.js'
 import { sweepLocks } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
 import { alerted } from './alerted.js'
@@ -45,6 +46,7 @@ export const command = defineCommand({
     try {
       const synced = await syncNames(names, { state, reach, wish, all: values.now })
       const status = statusOfAll(synced)
+      if (parsed.words.length === 0) await keepLastRun(state, { at: surroundings.now(), command: 'sync', status })
       if (values.json) terminal.result(printJson(resultJson(synced, status)))
       else showSynced(terminal, synced)
       return status

@@ -1,28 +1,30 @@
 import type { StateFolder } from './state-folder.js'
 
-/** The last time that everything was looked after, by a timer or by hand: `last-run.json`. */
+/** The last time that all there is was looked through: what a timer does. */
 export interface LastRun {
-  readonly schema: 1
-  /** When it ended. */
-  readonly at: string
-  /** Its exit status. */
+  readonly at: Date
+  readonly command: string
+  /** As it was exited with. */
   readonly status: number
 }
 
-const file = 'last-run.json'
+const file = ['last-run.json']
 
-/** Never fails: the run itself matters more. */
-export const keepLastRun = async (state: StateFolder, at: Date, status: number): Promise<void> => {
-  const run: LastRun = { schema: 1, at: at.toISOString(), status }
-  await state.write([file], `${JSON.stringify(run)}\n`, { mayBeLost: true }).catch(() => undefined)
+/** Not being able to say so is no failure of the run. */
+export const keepLastRun = async (state: StateFolder, { at, command, status }: LastRun): Promise<void> => {
+  const text = JSON.stringify({ schema: 1, at: at.toISOString(), command, status })
+  await state.write(file, `${text}\n`, { mayBeLost: true }).catch(() => undefined)
 }
 
-/** Undefined where there was none, or where it cannot be read. */
+/** Undefined where there was none, or none that can be made sense of. @throws CertError STATE_UNUSABLE */
 export const readLastRun = async (state: StateFolder): Promise<LastRun | undefined> => {
+  const text = await state.read(file)
+  if (text === undefined) return undefined
   try {
-    const run = JSON.parse((await state.read([file])) ?? '') as Partial<LastRun> | null
-    const isSound = !Number.isNaN(Date.parse(run?.at ?? '')) && typeof run?.status === 'number'
-    return run?.schema === 1 && isSound ? (run as LastRun) : undefined
+    const { at, command, status } = JSON.parse(text) as Readonly<Record<string, unknown>>
+    const date = new Date(String(at))
+    const isWhole = !Number.isNaN(date.getTime()) && typeof command === 'string' && typeof status === 'number'
+    return isWhole ? { at: date, command, status } : undefined
   } catch {
     return undefined
   }

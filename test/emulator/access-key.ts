@@ -13,6 +13,8 @@ export interface AccessKey {
   readonly expired?: boolean | undefined
   /** PutObject with `x-oss-object-acl` then does not ask for oss:PutObjectAcl; the vendor's text is not clear on it. */
   readonly aclHeaderNeedsNothing?: boolean | undefined
+  /** It is of the account itself, not of a RAM user. */
+  readonly ofAccount?: boolean | undefined
   /** Missing objects answer 403, not 404, unless oss:ListObjects is allowed on the bucket. */
   readonly hideMissing?: boolean | undefined
 }

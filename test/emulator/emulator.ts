@@ -23,6 +23,7 @@ import { ossService } from './oss/service.js'
 import { objectTree } from './oss/tree.js'
 import { popService } from './pop/service.js'
 import type { Service } from './service.js'
+import { stsProduct } from './sts/product.js'
 
 export interface EmulatorOptions {
   /** A free one unless told. */
@@ -126,7 +127,7 @@ export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emul
 
   const ossParts = { directory, keys, now, pathStyle: options.pathStyle ?? false }
   const oss = ossService(ossParts)
-  const products = [cdnProduct(cdn, cas), dcdnProduct(dcdn, cas), casProduct(cas), alidnsProduct(alidns)]
+  const products = [cdnProduct(cdn, cas), dcdnProduct(dcdn, cas), casProduct(cas), alidnsProduct(alidns), stsProduct()]
   const pop = popService({ products, keys, now })
   const services: readonly Service[] = [pop, oss]
   const answering = (services: readonly Service[]) =>

@@ -202,7 +202,7 @@ t.test('more than can be read at once', async (t) => {
 t.test('for Prometheus', async (t) => {
   const world = openWorld(t)
   await everything(world)
-  world.put('last-run.json', today({ schema: 1, at: now.toISOString(), status: 0 }))
+  world.put('last-run.json', today({ schema: 1, at: now.toISOString(), command: 'renew', status: 0 }))
   const file = join(world.state, 'acme-oss.prom')
   const run = await world.status('--no-look', '--prometheus', file)
   t.equal(run.code, 1)

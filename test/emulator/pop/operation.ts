@@ -1,3 +1,4 @@
+import type { AccessKey } from '../access-key.js'
 import type { JsonObject } from '../json.js'
 import type { Metadata } from './metadata.js'
 import type { Given } from './parameters.js'
@@ -6,6 +7,7 @@ import type { Given } from './parameters.js'
 export interface PopCall {
   readonly given: Given
   readonly now: Date
+  readonly sender: AccessKey
 }
 
 /** One call of an RPC product. */

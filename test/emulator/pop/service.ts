@@ -55,7 +55,7 @@ export const popService = ({ products, keys, now }: PopParts): Service => {
     limits.get(product)?.admit(operation.name, product.callsPerSecond(), request.time)
     const given = checkParameters(operation.metadata, claim.parameters)
     for (const resource of operation.resources(given)) authorize(sender, `${product.ram}:${operation.name}`, resource)
-    return operation.perform({ given, now: request.time })
+    return operation.perform({ given, now: request.time, sender })
   }
 
   return {
