@@ -95,7 +95,7 @@ const observed = async (
   const isOwn = (id: string): boolean => id === runId(called)
   try {
     const state = await StateFolder.open(stateRoot(values, surroundings))
-    const alerts = await currentAlerts(state, expiryDays, [], surroundings.now())
+    const alerts = await currentAlerts(state, expiryDays, surroundings.now())
     // Of what another command died of, only that command can say that it is over.
     return { state, alerts: [...alerts, ...faults, ...ofRun], judges: (id) => !isOfRun(id) || isOwn(id) }
   } catch (thrown) {

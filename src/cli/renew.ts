@@ -3,6 +3,7 @@ import { eachOf } from '../each-of.js'
 import { CertError, toCertError } from '../errors.js'
 import { nearest } from '../nearest.js'
 import { deploymentNames } from '../state/deployments.js'
+import { keepLastRun } from '../state/last-run.js'
 import { sweepLocks } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
 import { alerted } from './alerted.js'
@@ -101,6 +102,8 @@ export const command = defineCommand({
       const known = together(statuses, anyDone)
       const spoilt = anyDone ? exitCodes.partly : exitCodes.refused
       const status = fault === undefined || known !== exitCodes.done ? known : spoilt
+      const isWhole = parsed.words.length === 0 && !values['dry-run'] && !surroundings.signal.aborted
+      if (isWhole) await keepLastRun(state, surroundings.now(), status)
       if (values.json) {
         const results = [...renewedJson(renewed), ...syncedJson(synced)]
         const ok = status === exitCodes.done

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { CertError, toCertError } from '../errors.js'
 import { CaAdvice } from '../issuer/ca-advice.js'
 import type { CaAccess } from '../issuer/ca-sessions.js'
+import { OrderBudgetSpent } from '../issuer/order-budget.js'
 import type { Due, Wanted } from '../pipeline/due.js'
 import { tidyUp } from '../pipeline/obtain.js'
 import { requireUseful } from '../pipeline/plan.js'
@@ -10,6 +11,7 @@ import type { SolverSettings } from '../solvers/solver-settings.js'
 import { accessTo } from '../sources/issue-request.js'
 import type { Issuer } from '../sources/issuer.js'
 import { CertificateStore, type IssuedVersion } from '../state/certificates.js'
+import { keepFailedRenewal, removeFailedRenewal } from '../state/failed-renewal.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { withChallengeBucket } from './challenge-bucket.js'
 import { carryOut, type Ended, printable, type Reach } from './deployment.js'
@@ -82,9 +84,13 @@ export class Renewals {
     try {
       wanted = await one.wanted()
     } catch (thrown) {
-      return [{ renewed: { name: one.name, due: undefined, ended: undefined, error: toCertError(thrown) } }]
+      const error = await this.#failed(one.name, thrown)
+      return [{ renewed: { name: one.name, due: undefined, ended: undefined, error } }]
     }
-    if (wanted === undefined) return isAsked ? [{ renewed: notWanted(one.name) }] : []
+    if (wanted === undefined) {
+      await this.#settled(one.name)
+      return isAsked ? [{ renewed: notWanted(one.name) }] : []
+    }
     const meant = wanted
     const targets = once(() => this.#targets(one, meant))
     const own = await this.#decideOne(meant, targets, force, meant)
@@ -113,10 +119,25 @@ export class Renewals {
       if (this.#options.dryRun) return { renewed }
       if (due.due) return { renewed, order: () => this.#renew(due, { ...wish, deploy: [] }, targets, force, meant) }
       await this.#tidyUp(wish)
+      await this.#settled(name)
       return { renewed }
     } catch (thrown) {
-      return { renewed: { name, due: undefined, ended: undefined, error: toCertError(thrown) } }
+      return { renewed: { name, due: undefined, ended: undefined, error: await this.#failed(name, thrown) } }
     }
+  }
+
+  /** Written down for those who did not see it, such as `status`. */
+  async #failed(name: string, thrown: unknown): Promise<CertError> {
+    const error = toCertError(thrown)
+    const { state, dryRun, wish } = this.#options
+    const next = error instanceof OrderBudgetSpent ? error.until : undefined
+    if (!dryRun) await keepFailedRenewal(state, name, error, wish.surroundings.now(), next)
+    return error
+  }
+
+  /** Nothing is to be done for it, so what failed before is past. */
+  async #settled(name: string): Promise<void> {
+    if (!this.#options.dryRun) await removeFailedRenewal(this.#options.state, name)
   }
 
   async #renew(
@@ -136,9 +157,10 @@ export class Renewals {
       }
       this.#begun.add(meant.name)
       const ended = await this.#order({ ...wish, deploy: await targets() }, force)
+      await this.#settled(name)
       return { name, due, ended, error: undefined }
     } catch (thrown) {
-      return { name, due, ended: undefined, error: toCertError(thrown) }
+      return { name, due, ended: undefined, error: await this.#failed(name, thrown) }
     }
   }
 

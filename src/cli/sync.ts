@@ -56,10 +56,15 @@ export const command = defineCommand({
 
 /**
  * All that anything is wanted under, or of those the ones that were named.
+ * @param all those that there are, where it is not only what is to be deployed
  * @throws CertError USAGE: nothing is wanted under it
  */
-export const chosenNames = async (state: StateFolder, asked: readonly string[]): Promise<readonly string[]> => {
-  const names = await deploymentNames(state)
+export const chosenNames = async (
+  state: StateFolder,
+  asked: readonly string[],
+  all?: readonly string[],
+): Promise<readonly string[]> => {
+  const names = all ?? (await deploymentNames(state))
   if (asked.length === 0) return names
   // A long name is shortened on disk.
   const known = new Set(names.map((one) => state.path(one)))

@@ -1,5 +1,13 @@
 import { isStandby } from '../standby-name.js'
-import { type DeploymentRecord, isOlder, type Pending, pendingOf, type StepRecord } from '../state/deployment-record.js'
+import {
+  type DeploymentRecord,
+  isGivenUp,
+  isOlder,
+  isOrWasWanted,
+  type Pending,
+  pendingOf,
+} from '../state/deployment-record.js'
+import type { RelaxedPlace } from '../state/https-record.js'
 import type { Concern, ConcernKind } from './concern.js'
 import type { NameFacts } from './name-facts.js'
 
@@ -9,13 +17,6 @@ export interface Thresholds {
 }
 
 export const defaultThresholds: Thresholds = { expiryDays: 30 }
-
-/** Where plain HTTP was let in for an emergency. */
-export interface RelaxedPlace {
-  readonly identity: string
-  readonly name: string
-  readonly since: Date
-}
 
 /** The certificate that counts of a name: what ends with it, if nobody does anything. */
 export interface Newest {
@@ -101,11 +102,8 @@ const toNewest = ({ fingerprint, notBefore, notAfter }: DeploymentRecord): Newes
 })
 
 /** One that ended before it was in place was given up, which is not what anybody wanted. */
-const isStillWanted = ({ targets, unresolved }: DeploymentRecord): boolean =>
-  unresolved !== null ||
-  Object.values(targets).some(({ steps }) => Object.values(steps).some((step) => stillWanted.includes(step.status)))
-
-const stillWanted: readonly StepRecord['status'][] = ['pending', 'failed', 'done', 'expired']
+export const isStillWanted = ({ targets, unresolved }: DeploymentRecord): boolean =>
+  unresolved !== null || Object.values(targets).some((target) => isOrWasWanted(target) || isGivenUp(target))
 
 const lifetimeOf = ({ notBefore, notAfter }: Pick<Newest, 'notBefore' | 'notAfter'>): number =>
   notAfter.getTime() - notBefore.getTime()
@@ -166,8 +164,9 @@ const renewalConcerns = (facts: NameFacts, now: Date): Concern[] => {
   if (failedRenewal !== undefined && (!failedRenewal.passing || !isOfUse || isPast(failedRenewal.since))) {
     const { tries, since, next, error } = failedRenewal
     const count = tries > 1 ? ` (${tries} tries since ${minuteOf(new Date(since))})` : ''
-    const goesOn =
-      next !== undefined && Date.parse(next) > now.getTime() ? `; it goes on ${minuteOf(new Date(next))}` : ''
+    // What says that a CA has been asked often enough says when that ends, too.
+    const isToCome = next !== undefined && Date.parse(next) > now.getTime() && error.code !== 'ORDER_BUDGET_SPENT'
+    const goesOn = isToCome ? `; it goes on ${minuteOf(new Date(next))}` : ''
     return said(`${name} could not be ${isOfUse ? 'renewed' : 'issued'}${count}: ${error.message}${goesOn}`, error.hint)
   }
   if (renewal !== undefined && isPast(renewal)) {

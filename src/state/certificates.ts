@@ -8,6 +8,7 @@ import {
   isVersionId,
   parseCertificateRecord,
 } from './certificate-record.js'
+import { removeFailedRenewal } from './failed-renewal.js'
 import type { StateFolder } from './state-folder.js'
 
 export type {
@@ -101,6 +102,7 @@ export class CertificateStore {
     ])
     const dates = { notBefore: bundle.notBefore.toISOString(), notAfter: bundle.notAfter.toISOString() }
     await this.keepRecord({ ...record, schema: 2, current: { id, ...dates, ...issued } })
+    await removeFailedRenewal(this.#state, this.#name)
     // One more than is needed, since the one before may still be in place somewhere. What is left goes the next time.
     if (before !== undefined && before !== id) await this.#keepOnly([id, before]).catch(() => undefined)
   }

@@ -139,6 +139,10 @@ export const proofOf = (record: DeploymentRecord | undefined, identity: string, 
 export const isOrWasWanted = (target: TargetRecord | undefined): boolean =>
   target !== undefined && Object.values(target.steps).some(isStepWanted)
 
+/** Did it end before it was in place? Somebody wants to know, until another one is there or it is forgotten. */
+export const isGivenUp = ({ steps }: TargetRecord): boolean =>
+  Object.values(steps).some(({ status }) => status === 'expired')
+
 const isStepWanted = ({ status }: StepRecord): boolean => ['pending', 'failed', 'done'].includes(status)
 
 /**
@@ -276,7 +280,7 @@ const isFailure = (value: unknown): boolean =>
   isObject(value['error']) &&
   typeof value['error']['message'] === 'string'
 
-/** The record with every step of these targets that is open or done marked as forgotten. */
+/** The record with every step of these targets that is open, done or given up marked as forgotten. */
 export const forgetSteps = (
   record: DeploymentRecord,
   identities: ReadonlySet<string>,
@@ -288,7 +292,7 @@ export const forgetSteps = (
       if (!identities.has(identity)) return [identity, target]
       const steps = Object.entries(target.steps).map(([id, state]) => [
         id,
-        isOpen(state) || state.status === 'done' ? step : state,
+        isOpen(state) || ['done', 'expired'].includes(state.status) ? step : state,
       ])
       return [identity, { ...target, steps: Object.fromEntries(steps) }]
     }),

@@ -8,6 +8,7 @@ import {
   type DeploymentRecord,
   forgetSteps,
   foundPlace,
+  isGivenUp,
   isOrWasWanted,
   type Pending,
   parseRecord,
@@ -183,7 +184,9 @@ export class Deployment {
    * @returns the names of those that were wanted until now
    */
   forget(isMeant: (target: TargetRecord) => boolean, all: boolean): string[] {
-    const wanted = Object.entries(this.#record.targets).filter(([, target]) => isMeant(target) && isOrWasWanted(target))
+    const wanted = Object.entries(this.#record.targets).filter(
+      ([, target]) => isMeant(target) && (isOrWasWanted(target) || isGivenUp(target)),
+    )
     const isUnresolved = all && this.#record.unresolved !== null
     if (wanted.length === 0 && !isUnresolved) return []
     const step: StepRecord = { status: 'forgotten', at: this.#now().toISOString() }

@@ -6,6 +6,7 @@ import { createServer } from 'node:net'
 import t, { type Test } from 'tap'
 import { bucket, daysFromNow, type Material, mintMaterial, prefix, proveSilence } from '../deploy-world.js'
 import type { Edge } from '../emulator/edge/edge.js'
+import { readExposition } from '../monitor/exposition.js'
 import type { RunResult } from '../run-command.js'
 import { callHook, cloudDown, ends } from '../sync/hook-call.js'
 import { dialling, mintBefore, mintWildcard, openServedWorld, type ServedWorld, wildcardNames } from './served-world.js'
@@ -32,8 +33,13 @@ const older = await mintMaterial({ names: wildcardNames, notBefore: daysFromNow(
 // --- what it prints with --json, held strictly ---
 
 const keysOf = {
-  whole: ['schema', 'command', 'ok', 'results', 'warnings', 'error'],
-  result: ['name', 'certificate', 'stages', 'pending', 'warnings', 'error'],
+  whole: ['schema', 'command', 'ok', 'results', 'relaxed', 'warnings', 'error'],
+  result: [
+    ...['name', 'certificate', 'daysLeft', 'renewal', 'held', 'concerns'],
+    ...['stages', 'pending', 'warnings', 'error'],
+  ],
+  renewal: ['due', 'at', 'error'],
+  concern: ['id', 'kind', 'place', 'sentence', 'hint'],
   certificate: ['name', 'names', 'notBefore', 'notAfter', 'serial', 'sha1', 'sha256', 'archive'],
   stage: ['target', 'status', 'there', 'served', 'steps'],
   step: ['id', 'status', 'at', 'note'],
@@ -69,6 +75,9 @@ interface StatusShape {
   readonly results: readonly {
     readonly name: string
     readonly certificate: { readonly sha256: string; readonly archive: string } | null
+    readonly daysLeft: number | null
+    readonly renewal: object | null
+    readonly concerns: readonly { readonly id: string; readonly kind: string; readonly place: string | null }[]
     readonly stages: readonly {
       readonly target: string
       readonly status: string
@@ -101,6 +110,8 @@ const shapeOf = ({ stdout, stderr, code }: RunResult): StatusShape => {
   for (const result of whole.results) {
     requireKeys('result', result)
     requireKeys('certificate', result.certificate)
+    requireKeys('renewal', result.renewal)
+    for (const concern of result.concerns) requireKeys('concern', concern)
     for (const { there, served, steps, ...stage } of result.stages) {
       requireKeys('stage', { target: stage.target, status: stage.status, there, served, steps })
       for (const step of steps) requireKeys('step', step)
@@ -181,6 +192,7 @@ t.test('all is well', together(), async (t) => {
   t.equal(place?.notAfter, material.notAfter.toISOString())
   t.match(place?.id, /^\d+-cn-hangzhou$/, 'what OSS calls it')
 
+  t.match(found.results, [{ concerns: [], daysLeft: Number, renewal: null, held: null }])
   const live = await status(world, ['--live', ...dialling(edge)])
   t.equal(live.ok, true)
   t.strictSame(
@@ -190,8 +202,22 @@ t.test('all is well', together(), async (t) => {
   const text = await world.run(['status', '--live', ...dialling(edge)], { terse: true })
   ends(t, text, 0)
   t.match(text.stdout, /^ {2}✓ cdn auto: done .*\n {6}it is in 2 of 2 places\n {6}it is served by 2 of 2 hosts\n/m)
+  t.match(text.stdout, /^ {2}✓ cdn auto: .* {2}wanted ✓ bound ✓ served ✓$/m)
   t.match(text.stdout, /^ {2}✓ dcdn api\.example\.com: done .*\n {6}it is there\n {6}it is served\n/m)
   t.equal(text.stderr, '')
+  const metrics = await world.run(['status', '--live', '--prometheus', '-', ...dialling(edge)])
+  const series = readExposition(metrics.stdout)
+  const until = material.notAfter.getTime() / 1000
+  t.same(
+    series
+      .get('acme_oss_served_expiry_timestamp_seconds')
+      ?.map(({ labels, value }) => [labels['host'], value === until]),
+    ['acme-oss-check.example.com', api, host, www].map((one) => [one, true]),
+  )
+  t.same(
+    series.get('acme_oss_deployed_expiry_timestamp_seconds')?.map(({ value }) => value === until),
+    [true, true, true, true, true],
+  )
 
   const from = world.emulator.requests.length
   const quiet = await status(world, ['--no-look'])
@@ -226,8 +252,14 @@ t.test('somebody binds another certificate by hand', together(), async (t) => {
     `${api} served`,
   ])
   t.same(found.results[0]?.pending, [], 'nothing of it was to be done')
+  t.strictSame(
+    found.results[0]?.concerns.map(({ kind, place }) => `${kind} ${place}`),
+    [`drift ${bucket}/${prefix}latest/`, `drift ${host}`, `drift ${www}`, `not-served ${www}`, `drift ${api}`],
+  )
   const text = await world.run(['status'], { terse: true })
   ends(t, text, 1)
+  t.match(text.stdout, /^ {2}✓ oss .*: done .* {2}wanted ✓ stored ≠$/m)
+  t.match(text.stdout, /^ {2}✓ cdn auto: done .* {2}wanted ✓ bound ≠/m)
   t.match(
     text.stdout,
     new RegExp(
@@ -313,6 +345,7 @@ t.test('with the cloud down it exits by what is recorded', together(), async (t)
   const found = await status(world, ['--timeout', '1'])
   t.equal(found.ok, false)
   t.match(found.results, [{ pending: [{ target: `cdn ${www}`, step: 'bind', error: { code: 'CLOUD_UNAVAILABLE' } }] }])
+  t.match(found.results[0]?.concerns, [{ kind: 'pending', place: `cdn ${www}` }])
 })
 
 t.test('reading is not permitted', together(), async (t) => {
@@ -361,7 +394,15 @@ t.test('a domain that is gone, and nobody who serves', together(), async (t) => 
 t.test('certificates of which nobody knows where they are to go, and none at all', together(), async (t) => {
   const world = await openServedWorld(t)
   const empty = await status(world)
-  t.same(empty, { schema: 'acme-oss/1', command: 'status', ok: true, results: [], warnings: [], error: null })
+  t.same(empty, {
+    schema: 'acme-oss/1',
+    command: 'status',
+    ok: true,
+    results: [],
+    relaxed: [],
+    warnings: [],
+    error: null,
+  })
   ends(t, await callHook(world, material, { words: ['--cdn-domain', 'shop.example.net'] }), 1)
   const found = await status(world)
   t.match(found, { ok: false, results: [{ stages: [], pending: [{ target: null, step: null }] }] })

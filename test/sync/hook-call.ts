@@ -91,6 +91,8 @@ export interface PendingShape {
 export interface NamedResult {
   readonly name: string
   readonly certificate: { readonly archive: string } | null
+  /** Of `status`. */
+  readonly concerns?: readonly { readonly kind: string; readonly place: string | null; readonly sentence: string }[]
   readonly stages: readonly {
     readonly target: string
     readonly status: string

@@ -44,6 +44,7 @@ t.test('where nothing is wanted', together(), async (t) => {
     command: 'status',
     ok: true,
     results: [],
+    relaxed: [],
     warnings: [],
     error: null,
   })
@@ -96,10 +97,15 @@ t.test('the shapes', together(), async (t) => {
     archive: material.archive,
   }
   const { results, ...about } = await statusOf(t, world)
-  t.strictSame(about, { schema: 'acme-oss/1', command: 'status', ok: false, warnings: [], error: null })
+  t.strictSame(about, { schema: 'acme-oss/1', command: 'status', ok: false, relaxed: [], warnings: [], error: null })
   t.equal(results.length, 1)
-  const [{ stages = [], pending = [], ...rest } = {}] = results
-  t.strictSame(rest, { name: 'example.com', certificate, warnings: [], error: null })
+  const [{ stages = [], pending = [], concerns = [], ...rest } = {}] = results
+  t.strictSame(rest, {
+    ...{ name: 'example.com', certificate, daysLeft: 89, renewal: null, held: null },
+    ...{ warnings: [], error: null },
+  })
+  t.match(concerns, [{ kind: 'pending', place: target, sentence: /^example\.com is not in place on oss / }])
+  t.equal(concerns.length, 1, 'what was not tried yet is none')
   t.match(stages, [
     {
       target,
