@@ -5,6 +5,8 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { writeHttpsRecord } from '../../src/state/https-record.js'
+import { StateFolder } from '../../src/state/state-folder.js'
 import { openBinding } from '../binding/binding-world.js'
 import { daysFromNow, keepSecret, mintMaterial, openWorld, proveSilence, type World } from '../deploy-world.js'
 
@@ -195,6 +197,22 @@ t.test('the end that comes nearer, told of by variables alone', async (t) => {
     0,
   )
   t.same(receiver.news(), [])
+})
+
+t.test('where HTTPS is not enforced for now', async (t) => {
+  const receiver = await startReceiver(t)
+  const world = await openWorld(t, { here: true })
+  const environment = { ACME_OSS_ALERT_WEBHOOK: receiver.url('hook'), ACME_OSS_ALERT_PING: receiver.url('ping') }
+  const state = await StateFolder.open(world.state)
+  const place = { identity: 'oss site', name: 'oss site', kind: 'oss', settings: {}, saved: [] }
+  await writeHttpsRecord(state, { schema: 1, ...place, relaxedSince: new Date().toISOString() })
+  ended(t, await world.run(['sync'], { environment }), 0)
+  const news = receiver.news()
+  t.same(toldOf(news), ['firing relaxed oss site'])
+  t.ok(news.includes('ping: '), 'which somebody wanted: the rest is well')
+  await writeHttpsRecord(state, { schema: 1, ...place })
+  ended(t, await world.run(['sync'], { environment }), 0)
+  t.same(toldOf(receiver.news()), ['recovered relaxed oss site'])
 })
 
 t.test('notify test', async (t) => {
