@@ -5,11 +5,7 @@ import { concernsOf, newestOf, relaxedConcerns } from './concerns.js'
 import { type NameFacts, readAllFacts } from './name-facts.js'
 
 /** All that a person should know of, by what is on record: nobody is asked. @throws CertError STATE_UNUSABLE */
-export const currentAlerts = async (
-  state: StateFolder,
-  expiryDays: number,
-  now: Date,
-): Promise<readonly Alert[]> => {
+export const currentAlerts = async (state: StateFolder, expiryDays: number, now: Date): Promise<readonly Alert[]> => {
   const alerts: Alert[] = [...relaxedConcerns(await relaxedPlaces(state))]
   for await (const facts of readAllFacts(state)) alerts.push(...alertsOf(facts, expiryDays, now))
   return alerts
