@@ -1,10 +1,12 @@
 // From a deployment that fails at the CDN to the message about it, and to the one that it is mended; and `notify test`.
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { writeHttpsRecord } from '../../src/state/https-record.js'
+import { StateFolder } from '../../src/state/state-folder.js'
 import { openBinding } from '../binding/binding-world.js'
 import { daysFromNow, keepSecret, mintMaterial, openWorld, proveSilence, type World } from '../deploy-world.js'
 
@@ -30,16 +32,18 @@ const startReceiver = async (t: Test) => {
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  t.teardown(() => {
+  const close = async (): Promise<void> => {
     server.closeAllConnections()
-    server.close()
-  })
+    if (server.listening) await new Promise((resolve) => server.close(resolve))
+  }
+  t.teardown(close)
   const { port } = server.address() as AddressInfo
   const token = keepSecret('tokentokentoken0123456789')
   return {
     heard,
     answers,
     token,
+    close,
     /** A URL with a token in it; the first part of its path is what `answers` go by. */
     url: (part: string) => `http://127.0.0.1:${port}/${part}/${token}`,
     host: `127.0.0.1:${port}`,
@@ -115,6 +119,8 @@ t.test('a deployment that fails at the CDN', async (t) => {
   t.same(toldOf(news), [`firing pending ${place}`])
   t.equal(news.filter((line) => line.startsWith('ding: ')).length, 1, 'what is refused for good is not sent twice')
   t.equal(news.length, 2, 'no ping')
+  t.equal(statSync(memoryFile(world)).mode & 0o777, 0o600)
+  t.notMatch(readFileSync(memoryFile(world), 'utf8'), receiver.token)
   t.match(second.stderr, `warning: dingtalk at ${receiver.host} was not told: it refused with 310000: keywords not in`)
 
   ended(t, await world.run(['sync', ...config]), 0)
@@ -193,6 +199,22 @@ t.test('the end that comes nearer, told of by variables alone', async (t) => {
   t.same(receiver.news(), [])
 })
 
+t.test('where HTTPS is not enforced for now', async (t) => {
+  const receiver = await startReceiver(t)
+  const world = await openWorld(t, { here: true })
+  const environment = { ACME_OSS_ALERT_WEBHOOK: receiver.url('hook'), ACME_OSS_ALERT_PING: receiver.url('ping') }
+  const state = await StateFolder.open(world.state)
+  const place = { identity: 'oss site', name: 'oss site', kind: 'oss', settings: {}, saved: [] }
+  await writeHttpsRecord(state, { schema: 1, ...place, relaxedSince: new Date().toISOString() })
+  ended(t, await world.run(['sync'], { environment }), 0)
+  const news = receiver.news()
+  t.same(toldOf(news), ['firing relaxed oss site'])
+  t.ok(news.includes('ping: '), 'which somebody wanted: the rest is well')
+  await writeHttpsRecord(state, { schema: 1, ...place })
+  ended(t, await world.run(['sync'], { environment }), 0)
+  t.same(toldOf(receiver.news()), ['recovered relaxed oss site'])
+})
+
 t.test('notify test', async (t) => {
   const receiver = await startReceiver(t)
   const world = await openWorld(t)
@@ -252,6 +274,15 @@ t.test('notify test', async (t) => {
   t.match(failed.stdout, `webhook at ${host}: sent (`)
   t.match(failed.stderr, `error: slack at ${host} was not told: it answered with status 500`)
   t.equal(receiver.news().filter((line) => line.startsWith('slack')).length, 2, 'what may pass is tried twice')
+
+  await receiver.close()
+  const gone = await world.call(['notify', 'test', '--config', file, '--json'])
+  ended(t, gone, 1)
+  const { receivers, ping } = JSON.parse(gone.stdout) as Record<string, { error: { message: string } }[]>
+  t.same(
+    [...(receivers ?? []), ping].map((one) => (one as { error: { message: string } }).error.message),
+    ['webhook', 'feishu', 'slack', 'ping'].map((kind) => `${kind} at ${host} was not told: nothing listens there`),
+  )
 
   const dry = await world.call(['notify', 'test', '--dry-run', '--config', file])
   ended(t, dry, 0)
