@@ -54,10 +54,13 @@ const read = async (options: EdgePlaceOptions, signal: AbortSignal): Promise<Htt
   const { domain, domains } = options
   const parts: Record<string, string | null> = {}
   const unread: Record<string, CertError> = {}
-  const [functions, certificate] = await Promise.all([
+  // Both are over before anything is said: nothing is left running.
+  const asked = [
     orRefusal(() => domains.functions.read(domain, edgeFunctionNames, signal)),
     orRefusal(() => domains.shownCertificate(domain, signal)),
-  ])
+  ] as const
+  await Promise.allSettled(asked)
+  const [functions, certificate] = await Promise.all(asked)
   if (certificate instanceof CertError) unread[httpsPart] = certificate
   else parts[httpsPart] = textOfHttps(certificate)
   if (!(functions instanceof CertError)) parts[rulesPart] = textOfRules(functions)
