@@ -57,15 +57,17 @@ export class EdgeFunctions {
     return listOf(answer, 'DomainConfigs', 'DomainConfig').flatMap(readFunction)
   }
 
-  /** Gives a function exactly these arguments. @throws CertError */
-  async set(domain: string, { id, name, args }: GivenFunction, signal: AbortSignal): Promise<void> {
+  /** Gives each function exactly its arguments: all of them, or none. @throws CertError */
+  async set(domain: string, functions: readonly GivenFunction[], signal: AbortSignal): Promise<void> {
     const { set } = calls[this.#product]
-    const functionArgs = args.map(([argName, argValue]) => ({ argName, argValue }))
-    const parameters = {
-      DomainNames: domain,
-      Functions: JSON.stringify([{ functionName: name, functionArgs, ...(id !== undefined && { configId: id }) }]),
-    }
-    await this.#client.call(set, parameters, this.#attempt(`setting ${name} of`, set, domain), signal)
+    const given = functions.map(({ id, name, args }) => ({
+      functionName: name,
+      functionArgs: args.map(([argName, argValue]) => ({ argName, argValue })),
+      ...(id !== undefined && { configId: id }),
+    }))
+    const parameters = { DomainNames: domain, Functions: JSON.stringify(given) }
+    const names = functions.map(({ name }) => name).join(', ')
+    await this.#client.call(set, parameters, this.#attempt(`setting ${names} of`, set, domain), signal)
   }
 
   /** By its id, so that those of the same name under a rule stay. @throws CertError */

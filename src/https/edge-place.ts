@@ -1,10 +1,11 @@
 import { type EdgeDomains, isGone } from '../aliyun/edge-domains.js'
-import type { EdgeFunction } from '../aliyun/edge-functions.js'
+import type { EdgeFunction, GivenFunction } from '../aliyun/edge-functions.js'
 import { hostToLookAt } from '../aliyun/edge-host.js'
 import { isForbidden, vendorCode } from '../aliyun/rpc.js'
 import { CertError } from '../errors.js'
 import {
   type Arguments,
+  type EdgeFunctionName,
   edgeFunctionNames,
   factsOf,
   httpsPart,
@@ -15,7 +16,7 @@ import {
   theFunction,
 } from './edge-parts.js'
 import { type EdgeMove, planEdge } from './edge-plan.js'
-import type { HttpsChange, HttpsPlace, HttpsState } from './https-place.js'
+import type { HttpsChange, HttpsParts, HttpsPlace, HttpsState } from './https-place.js'
 
 export interface EdgePlaceOptions {
   /** As the product spells it: a wildcard begins with a dot. */
@@ -40,7 +41,7 @@ export const edgePlace = (options: EdgePlaceOptions): HttpsPlace => {
     read: (signal) => read(options, signal),
     plan(aim, state) {
       const { moves, warnings } = planEdge({ product, domain }, aim, state)
-      return { changes: moves.map((move) => changeOf(options, move, state)), warnings }
+      return { changes: moves.map((_, i) => changeOf(options, moves.slice(i), state)), warnings }
     },
     certificatesIn: (parts) => (parts[httpsPart] === textOfArguments({ https: 'off' }) ? [] : [httpsPart]),
     // How it fetches is not changed, so nothing behind it breaks.
@@ -54,10 +55,13 @@ const read = async (options: EdgePlaceOptions, signal: AbortSignal): Promise<Htt
   const { domain, domains } = options
   const parts: Record<string, string | null> = {}
   const unread: Record<string, CertError> = {}
-  const [functions, certificate] = await Promise.all([
+  // Both are over before anything is said: nothing is left running.
+  const asked = [
     orRefusal(() => domains.functions.read(domain, edgeFunctionNames, signal)),
     orRefusal(() => domains.shownCertificate(domain, signal)),
-  ])
+  ] as const
+  await Promise.allSettled(asked)
+  const [functions, certificate] = await Promise.all(asked)
   if (certificate instanceof CertError) unread[httpsPart] = certificate
   else parts[httpsPart] = textOfHttps(certificate)
   if (!(functions instanceof CertError)) parts[rulesPart] = textOfRules(functions)
@@ -88,9 +92,11 @@ const textOrDoubt = (options: EdgePlaceOptions, functions: readonly EdgeFunction
   }
 }
 
-const changeOf = (options: EdgePlaceOptions, move: EdgeMove, state: HttpsState): HttpsChange => {
+/** @param moves it, and what comes after it */
+const changeOf = (options: EdgePlaceOptions, moves: readonly EdgeMove[], { parts }: HttpsState): HttpsChange => {
+  const move = moves[0] as EdgeMove
   const part = move.kind === 'function' ? move.part : httpsPart
-  const before = state.parts[part] ?? null
+  const before = parts[part] ?? null
   return {
     part,
     does: move.does,
@@ -99,7 +105,7 @@ const changeOf = (options: EdgePlaceOptions, move: EdgeMove, state: HttpsState):
     run: (signal) =>
       options.domains.turns.alone(options.domain, async () => {
         try {
-          await carryOut(options, move, before, signal)
+          await carryOut(options, moves, parts, signal)
         } catch (error) {
           throw explained(error, options, move)
         }
@@ -115,12 +121,13 @@ const afterOf = (move: EdgeMove): string | null => {
 /** Looks again first: it may have been done by a run that was killed, or undone by somebody else. */
 const carryOut = async (
   options: EdgePlaceOptions,
-  move: EdgeMove,
-  before: string | null,
+  moves: readonly EdgeMove[],
+  before: HttpsParts,
   signal: AbortSignal,
 ): Promise<void> => {
   const { domain, domains } = options
-  if (move.kind === 'function') return await changeFunction(options, move, before, signal)
+  const move = moves[0] as EdgeMove
+  if (move.kind === 'function') return await changeFunction(options, [move, ...alongWith(moves)], before, signal)
   const { https } = await domains.shownCertificate(domain, signal)
   if (move.kind === 'switch off' && https) await domains.switchOff(domain, signal)
   if (move.kind === 'bind' && !https) await domains.setCertificate(domain, move, signal)
@@ -128,39 +135,74 @@ const carryOut = async (
 
 type FunctionMove = Extract<EdgeMove, { readonly kind: 'function' }>
 
+/**
+ * What is set next and can be in the same call: a domain may take some minutes over each, and takes no other meanwhile.
+ */
+const alongWith = ([first, ...moves]: readonly EdgeMove[]): readonly FunctionMove[] => {
+  const end = moves.findIndex((move) => !isPlainSet(move))
+  return first !== undefined && isPlainSet(first) ? moves.slice(0, end < 0 ? undefined : end).filter(isPlainSet) : []
+}
+
+const isPlainSet = (move: EdgeMove): move is FunctionMove =>
+  move.kind === 'function' && move.args !== undefined && move.otherwise === undefined
+
 const changeFunction = async (
   options: EdgePlaceOptions,
-  { part: name, args, otherwise }: FunctionMove,
-  before: string | null,
+  [move, ...others]: readonly [FunctionMove, ...FunctionMove[]],
+  before: HttpsParts,
   signal: AbortSignal,
 ): Promise<void> => {
   const { domain, domains } = options
-  const find = async () => theFunction(await domains.functions.read(domain, [name], signal), name, placeName(options))
-  const found = await find()
+  const { part: name, args, otherwise } = move
+  const wanted = [name, ...others.map(({ part }) => part)]
+  const functions = await domains.functions.read(domain, wanted, signal)
+  const found = theFunction(functions, name, placeName(options))
   const stands = textOfArguments(found?.args)
   if (stands === textOfArguments(args) || (otherwise && stands === textOfArguments(otherwise))) return
-  if (stands !== before) {
+  if (stands !== before[name]) {
     throw new CertError(
       'CLOUD_UNAVAILABLE',
       `${name} of the ${placeName(options)} was changed by somebody else just now`,
-      {
-        passing: true,
-        hint: 'each run looks at what stands there now',
-      },
+      { passing: true, hint: 'each run looks at what stands there now' },
     )
   }
-  const set = (to: Arguments) =>
-    domains.functions.set(domain, { id: found?.id, name, args: Object.entries(to) }, signal)
-  if (args !== undefined) {
-    return await set(args).catch((error: unknown) => {
-      if (otherwise === undefined || !isRefused(error)) throw error
-      return set(otherwise)
-    })
-  }
-  if (found === undefined) return
-  await domains.functions.remove(domain, { id: found.id, name }, signal).catch(async (error: unknown) => {
+  if (args === undefined) return await remove(options, name, found?.id, signal)
+  const given = (part: string, to: Arguments): GivenFunction => ({
+    id: functions.find((one) => one.name === part && one.rule === undefined)?.id,
+    name: part,
+    args: Object.entries(to),
+  })
+  // The others are what they were, or they say so when it is their turn.
+  const along = others.filter(({ part }) => textFound(functions, part, options) === before[part])
+  const all = [move, ...along].map((one) => given(one.part, one.args ?? {}))
+  await domains.functions.set(domain, all, signal).catch(async (error: unknown) => {
+    if (!isRefused(error)) throw error
+    // Which of them it is about is not said.
+    if (along.length > 0) return await domains.functions.set(domain, [given(name, args)], signal)
+    if (otherwise === undefined) throw error
+    return await domains.functions.set(domain, [given(name, otherwise)], signal)
+  })
+}
+
+/** Undefined where it cannot be told. */
+const textFound = (functions: readonly EdgeFunction[], name: string, options: EdgePlaceOptions) => {
+  const text = textOrDoubt(options, functions, name)
+  return text instanceof CertError ? undefined : text
+}
+
+const remove = async (
+  options: EdgePlaceOptions,
+  name: EdgeFunctionName,
+  id: string | undefined,
+  signal: AbortSignal,
+): Promise<void> => {
+  const { domain, domains } = options
+  if (id === undefined) return
+  await domains.functions.remove(domain, { id, name }, signal).catch(async (error: unknown) => {
     // The answer to a first try may have been lost.
-    if (!isRefused(error) || (await find()) !== undefined) throw error
+    if (!isRefused(error)) throw error
+    const functions = await domains.functions.read(domain, [name], signal)
+    if (functions.some((one) => one.id === id)) throw error
   })
 }
 

@@ -150,7 +150,7 @@ const hstsSentence = (args: Arguments): string => {
 
 const isOff = ({ product, domain }: PlannedDomain, when: string): CertError =>
   new CertError('NOT_SERVED', `HTTPS is off for the ${nameOf({ product, domain })}, and has to be on ${when}`, {
-    hint: `deploy a certificate first: acme-oss deploy --${product}-domain ${domain} with the certificate's files, or acme-oss renew --force-renewal where it is renewed by acme-oss`,
+    hint: `deploy a certificate first: acme-oss deploy --fullchain FILE --key FILE --${product}-domain ${domain}`,
   })
 
 const inTheWay = (where: PlannedDomain): CertError =>

@@ -88,6 +88,7 @@ export const setFunctions = ({ product, operations }: Flavour, store: DomainStor
   resources,
   perform({ given }) {
     const sent = readFunctions(given['Functions'] ?? '')
+    if (store.oneAtATime && sent.length > 1) throw businessError('one after the other')
     const models: JsonObject[] = []
     // All or nothing: what is refused for one domain is done for none.
     const changes = changeable(store, given).map((domain) => {

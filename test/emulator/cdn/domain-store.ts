@@ -10,6 +10,8 @@ export class DomainStore {
   /** Whether the same certificate may not be uploaded again under another name. */
   refuseSameContent = false
   callsPerSecond: CallsPerSecond
+  /** Whether only one function is taken in a call. */
+  oneAtATime = false
   /** What the product takes of nobody, beside what is malformed. */
   refuses: ((one: Pick<EdgeFunction, 'name' | 'args'>) => boolean) | undefined
   readonly #domains = new Map<string, Domain>()
