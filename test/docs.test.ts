@@ -5,12 +5,18 @@ import t from 'tap'
 import { command as account } from '../src/cli/account.js'
 import { command as config } from '../src/cli/config.js'
 import { command as deploy } from '../src/cli/deploy.js'
+import { command as doctor } from '../src/cli/doctor.js'
 import { command as forget } from '../src/cli/forget.js'
+import { command as history } from '../src/cli/history.js'
 import { command as hook } from '../src/cli/hook.js'
+import { command as https } from '../src/cli/https.js'
 import { command as issueAndDeploy } from '../src/cli/issue-and-deploy.js'
+import { command as notify } from '../src/cli/notify.js'
 import { command as policy } from '../src/cli/policy.js'
+import { command as pull } from '../src/cli/pull.js'
 import { command as renew } from '../src/cli/renew.js'
 import { command as revoke } from '../src/cli/revoke.js'
+import { command as rollback } from '../src/cli/rollback.js'
 import { command as status } from '../src/cli/status.js'
 import { command as sync } from '../src/cli/sync.js'
 import { command as verify } from '../src/cli/verify.js'
@@ -21,9 +27,10 @@ const read = (page: string): string => readFileSync(join(root, page), 'utf8')
 
 t.test('every flag that the documents name exists', async (t) => {
   const known = new Set(
-    [account, config, deploy, forget, hook, issueAndDeploy, policy, renew, revoke, status, sync, verify].flatMap(
-      ({ flags }) => Object.keys(flags),
-    ),
+    [
+      ...[account, config, deploy, doctor, forget, history, hook, https, issueAndDeploy, notify, policy, pull],
+      ...[renew, revoke, rollback, status, sync, verify],
+    ].flatMap(({ flags }) => Object.keys(flags)),
   )
   const usage = /^usage\(\) \{[\s\S]*?^\}/m.exec(read('install.sh'))?.[0] ?? ''
   const ofInstaller = new Set([...usage.matchAll(/--([a-z][a-z.-]*)/g)].map(([, flag]) => flag))
