@@ -16,7 +16,7 @@ import {
 import { defineCommand, exitCodes } from './command.js'
 import { commonFlags, stateRoot } from './common-flags.js'
 import { openReach, printable, type Reach } from './deployment.js'
-import { toggle, wholeNumber } from './flag.js'
+import { text, toggle, wholeNumber } from './flag.js'
 import { printJson } from './json.js'
 import { type Standing, standingTargets } from './standing-targets.js'
 import { targetFlags } from './target-flags.js'
@@ -25,19 +25,19 @@ import { openConfig } from './wanted-targets.js'
 
 const name = 'history'
 
-const { bucket, region, prefix, directory, endpoint } = targetFlags
+const { region, prefix, 'cname-endpoint': cnameEndpoint } = targetFlags
 
 export const command = defineCommand({
   name,
   summary:
     'Lists the certificates in the archive of a bucket or a folder, the newest first: their names, how long they are valid, and where each is in use. rollback puts one of them back.',
   flags: {
-    bucket,
+    bucket: text('the OSS bucket that the archives are in', { placeholder: 'BUCKET' }),
     region,
     prefix,
-    directory,
-    endpoint,
-    'cname-endpoint': targetFlags['cname-endpoint'],
+    directory: text('the folder that they are in', { placeholder: 'DIR' }),
+    endpoint: text('URL for reading objects [https://oss-REGION.aliyuncs.com]', { placeholder: 'URL' }),
+    'cname-endpoint': cnameEndpoint,
     limit: wholeNumber('how many archives', { min: 1, max: 1000, fallback: 20, placeholder: 'N' }),
     'no-look': toggle('do not ask domains which certificate they have: what is on record is enough'),
     timeout: wholeNumber('seconds for one request with all its retries', { min: 1, max: 3600, fallback: 60 }),

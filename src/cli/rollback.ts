@@ -26,7 +26,7 @@ import { commonFlags, lookFlags, reachFlags, stateRoot } from './common-flags.js
 import { carryOut, openReach, printable, showPlan } from './deployment.js'
 import { text, toggle } from './flag.js'
 import { printJson } from './json.js'
-import { type Standing, standingTargets } from './standing-targets.js'
+import { leftAlone, type Standing, standingTargets } from './standing-targets.js'
 import { type AskedTarget, targetFlags } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
 import { openConfig } from './wanted-targets.js'
@@ -97,7 +97,17 @@ export const command = defineCommand({
       const targets = reach.targets(asked)
       planDeployment(bundle, targets)
       const odd = namesOddIn(bundle.names, names ?? latest?.names ?? [], bundle.name)
-      const request = { command: name, json: values.json, bundle, targets, warnings: [...warnings, ...odd], terminal }
+      const others = leftAlone(standing).map(
+        (one) => `${one} is on record for ${bundle.name} and not among the targets: it is left as it is`,
+      )
+      const request = {
+        command: name,
+        json: values.json,
+        bundle,
+        targets,
+        warnings: [...warnings, ...odd, ...others],
+        terminal,
+      }
       const from = latest === undefined ? null : latest.archive
       if (values['dry-run']) {
         const { result, status } = showPlan(request)

@@ -5,6 +5,7 @@ import { isStandby } from '../standby-name.js'
 import { type DeploymentRecord, isOrWasWanted } from '../state/deployment-record.js'
 import { deploymentNames, readDeployments } from '../state/deployments.js'
 import type { StateFolder } from '../state/state-folder.js'
+import { auto } from '../targets/auto.js'
 import { targetOptions } from '../targets/index.js'
 import { type AskedTarget, askedTargets } from './target-flags.js'
 import { sayThatFileIsLeftAside, targetName, targetsOfEntry, type Wish } from './wanted-targets.js'
@@ -78,6 +79,20 @@ const nameOn = async (state: StateFolder, asked: readonly AskedTarget[]): Promis
     })
   }
   return found[0]
+}
+
+/**
+ * The names of targets on record that are not among those that are asked for; what `auto` of the same kind may find is.
+ */
+export const leftAlone = ({ asked, records }: Standing): string[] => {
+  const names = new Set(asked.map(targetName))
+  const isFound = ({ kind, settings }: AskedTarget): boolean =>
+    asked.some(
+      (one) => one.kind === kind && one.settings['domain'] === auto && one.settings['bucket'] === settings['bucket'],
+    )
+  return recordedTargets(records)
+    .filter((one) => !names.has(targetName(one)) && !isFound(one))
+    .map(targetName)
 }
 
 /** Every target that a certificate of the name is or was wanted on, as it was asked for last. */

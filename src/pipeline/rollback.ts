@@ -6,7 +6,17 @@ import { type DeploymentRecord, isOlder, isOrWasWanted } from '../state/deployme
 import { readDeployments } from '../state/deployments.js'
 import type { Hold } from '../state/hold.js'
 import type { StateFolder } from '../state/state-folder.js'
-import type { ArchiveFacts } from '../targets/archive-facts.js'
+
+/** What has to be known of an archive to choose it. */
+export interface Candidate {
+  readonly archive: string
+  /** Undefined where it cannot be read, and then `why` says why. */
+  readonly manifest:
+    | { readonly names: readonly string[]; readonly notBefore: Date; readonly notAfter: Date }
+    | undefined
+  /** Behind the archive's name: `has no README.md`. */
+  readonly why: string | undefined
+}
 
 /** The certificate that is to be gone back from. */
 export interface Current {
@@ -15,13 +25,13 @@ export interface Current {
   readonly names: readonly string[]
 }
 
-export interface Choice {
+export interface Choice<T extends Candidate> {
   /** What the archive's folders are called. */
   readonly folders: readonly string[]
   readonly current: Current
-  readonly look: (folder: string) => Promise<ArchiveFacts>
+  readonly look: (folder: string) => Promise<T>
   /** Not to be gone back to unasked: it was rolled back from, or stands by. */
-  readonly isOut: (facts: ArchiveFacts) => boolean
+  readonly isOut: (one: T) => boolean
   readonly now: Date
 }
 
@@ -29,13 +39,13 @@ export interface Choice {
  * The archive before the current one: the newest that began no later, is in force, and covers the same names. Of what
  * was seen on the way and would not do, a reason each.
  */
-export const archiveBefore = async ({
+export const archiveBefore = async <T extends Candidate>({
   folders,
   current,
   look,
   isOut,
   now,
-}: Choice): Promise<{ readonly found: ArchiveFacts | undefined; readonly passedOver: readonly string[] }> => {
+}: Choice<T>): Promise<{ readonly found: T | undefined; readonly passedOver: readonly string[] }> => {
   const dayOf = (folder: string): string => folder.slice(0, 10)
   const earlier = folders.filter((one) => one !== current.archive && dayOf(one) <= dayOf(current.archive))
   const days = [...new Set(earlier.map(dayOf))].sort().reverse()
@@ -55,7 +65,7 @@ export const archiveBefore = async ({
   return { found: undefined, passedOver }
 }
 
-const whyNot = (one: ArchiveFacts, current: Current, now: Date): string | undefined => {
+const whyNot = (one: Candidate, current: Current, now: Date): string | undefined => {
   if (one.manifest === undefined) return one.why
   const { notBefore, notAfter, names } = one.manifest
   if (notBefore > current.notBefore) return 'is newer'
@@ -64,10 +74,10 @@ const whyNot = (one: ArchiveFacts, current: Current, now: Date): string | undefi
   return missing === undefined ? undefined : `does not cover ${missing}`
 }
 
-const newestFirst = (one: ArchiveFacts, other: ArchiveFacts): number =>
+const newestFirst = (one: Candidate, other: Candidate): number =>
   timesOf(other).begins - timesOf(one).begins || timesOf(other).ends - timesOf(one).ends
 
-const timesOf = ({ manifest }: ArchiveFacts): { readonly begins: number; readonly ends: number } => ({
+const timesOf = ({ manifest }: Candidate): { readonly begins: number; readonly ends: number } => ({
   begins: manifest?.notBefore.getTime() ?? 0,
   ends: manifest?.notAfter.getTime() ?? 0,
 })

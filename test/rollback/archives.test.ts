@@ -167,10 +167,16 @@ t.test('in a folder', async (t) => {
     t.match(all.stdout, new RegExp(`${odd.expired.archive} .*\\(expired\\)`))
   })
 
-  await t.test('one with fewer names, if it is asked for, with a warning', async (t) => {
-    const run = await world.run(['rollback', '--to', odd.fewer.archive, '--json'])
+  await t.test('one with fewer names, if it is asked for, with a warning; and of what is left alone', async (t) => {
+    const beside = world.path('beside')
+    ends(t, await world.deploy(now, ['--directory', beside]), 0)
+    const run = await world.run(['rollback', '--to', odd.fewer.archive, '--json', ...words])
     ends(t, run, 0)
-    t.match(JSON.parse(run.stdout).warnings, [/does not name www\.example\.com/])
+    t.match(JSON.parse(run.stdout).warnings, [
+      /does not name www\.example\.com/,
+      `directory ${beside} is on record for example.com and not among the targets: it is left as it is`,
+    ])
+    t.equal(latestIn(beside), now.leaf)
     t.equal(latestIn(folder), odd.fewer.leaf)
   })
 })
