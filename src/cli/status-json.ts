@@ -1,5 +1,6 @@
 import type { Concern } from '../monitor/concern.js'
 import { isRenewalDue } from '../monitor/metrics.js'
+import { type Hold, isLookedAfter } from '../monitor/name-facts.js'
 import type { Entry, NameStanding } from '../monitor/name-standing.js'
 import type { TargetStanding } from '../monitor/standing.js'
 import { factsOf } from '../pipeline/sync.js'
@@ -18,7 +19,7 @@ export const standingJson = ({ facts, newest, concerns, entries }: NameStanding,
       certificate: entry.record === undefined ? null : certificateJson(factsOf(entry.record)),
       daysLeft: notAfter ? daysLeft(notAfter, now) : null,
       renewal: isFirst ? renewalJson(facts, now) : null,
-      held: isFirst && facts.hold !== undefined ? facts.hold : null,
+      held: isFirst ? heldJson(facts.hold) : null,
       concerns: isFirst ? concerns.map(concernJson) : [],
       stages: stagesJson(entry),
       pending: entry.pending.map(pendingJson),
@@ -27,10 +28,11 @@ export const standingJson = ({ facts, newest, concerns, entries }: NameStanding,
     }
   })
 
+const heldJson = (hold: Hold | undefined) => (hold === undefined ? null : { archive: hold.archive, at: hold.at })
+
 const renewalJson = (facts: NameStanding['facts'], now: Date) => {
-  const { isRenewed, certificate, renewal, failedRenewal } = facts
-  // One that could not be issued even once has no record.
-  if (!isRenewed && (certificate !== undefined || failedRenewal === undefined)) return null
+  const { renewal, failedRenewal } = facts
+  if (!isLookedAfter(facts)) return null
   return {
     due: isRenewalDue(facts, now),
     at: renewal?.toISOString() ?? null,

@@ -1,4 +1,5 @@
 import type { Concern, ConcernKind } from '../monitor/concern.js'
+import { isLookedAfter } from '../monitor/name-facts.js'
 import type { Entry, NameStanding } from '../monitor/name-standing.js'
 import type { Found, TargetStanding } from '../monitor/standing.js'
 import { factsOf } from '../pipeline/sync.js'
@@ -52,9 +53,10 @@ const called = ({ facts: { name, records, certificate } }: NameStanding): string
   return printable(first === undefined || first === name ? `${name}${more}` : `${name}: ${first}${more}`)
 }
 
-const renewalWord = ({ facts: { failedRenewal, renewal, isRenewed } }: NameStanding, now: Date): string => {
+const renewalWord = ({ facts }: NameStanding, now: Date): string => {
+  const { failedRenewal, renewal } = facts
+  if (!isLookedAfter(facts)) return '-'
   if (failedRenewal !== undefined) return 'failed'
-  if (!isRenewed) return '-'
   return renewal === undefined || renewal <= now ? 'due' : dayOf(renewal)
 }
 
@@ -124,7 +126,8 @@ const leftOf = (terminal: Terminal, notAfter: Date, now: Date): string => {
 
 /** What is no concern, and good to know. */
 const showAbout = (terminal: Terminal, { facts, concerns }: NameStanding, now: Date): void => {
-  const { hold, renewal, failedRenewal } = facts
+  const { hold, renewal } = facts
+  const failedRenewal = isLookedAfter(facts) ? facts.failedRenewal : undefined
   if (hold !== undefined) {
     terminal.result(`  - held: acme-oss rollback went back to ${hold.archive} on ${minuteOf(hold.at)}`)
   }

@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { writeDurably } from '../durable-file.js'
 import { eachOf } from '../each-of.js'
 import { CertError, systemCode } from '../errors.js'
-import { relaxedConcerns, type Thresholds } from '../monitor/concerns.js'
+import { defaultThresholds, relaxedConcerns, type Thresholds } from '../monitor/concerns.js'
 import { Metrics } from '../monitor/metrics.js'
 import { type NameFacts, readAllFacts, recordedNames } from '../monitor/name-facts.js'
 import { type NameStanding, nameStanding } from '../monitor/name-standing.js'
@@ -38,7 +38,7 @@ export const command = defineCommand({
       {
         min: 1,
         max: 3650,
-        fallback: 30,
+        fallback: defaultThresholds.expiryDays,
         placeholder: 'N',
       },
     ),
@@ -55,7 +55,8 @@ export const command = defineCommand({
     ['acme-oss status --no-look --prometheus /var/lib/node_exporter/acme-oss.prom', 'for alerts'],
   ],
   run: async (values, surroundings, { words }) => {
-    const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
+    const color = wantsColor(values['no-color'], surroundings) && isWatched(surroundings)
+    const terminal = new Terminal(surroundings, { ...values, color })
     requireOne(values)
     // Only looked at: asking is not to make anything.
     const state = StateFolder.at(stateRoot(values, surroundings))
@@ -83,6 +84,9 @@ export const command = defineCommand({
     return needsAttention ? exitCodes.failed : exitCodes.done
   },
 })
+
+/** All of it is a result, which may go into a file while somebody watches the errors. */
+const isWatched = ({ output }: Surroundings): boolean => 'isTTY' in output && output.isTTY === true
 
 interface StatusValues extends Omit<ReachValues, 'verify-timeout'> {
   readonly live: boolean

@@ -1,5 +1,6 @@
 import { type DeploymentRecord, isOrWasWanted, pendingOf } from '../state/deployment-record.js'
 import type { RelaxedPlace } from '../state/https-record.js'
+import { isLookedAfter } from './name-facts.js'
 import type { NameStanding } from './name-standing.js'
 import type { PlaceStanding, TargetStanding } from './standing.js'
 
@@ -32,7 +33,7 @@ export class Metrics {
   #names = 0
 
   add({ facts, newest, concerns, entries }: NameStanding, now: Date): void {
-    const { name, records, failedRenewal, isRenewed, renewal, certificate } = facts
+    const { name, records, failedRenewal, renewal } = facts
     this.#names += 1
     if (newest !== undefined) {
       this.#date('acme_oss_certificate_not_before_timestamp_seconds', { name }, newest.notBefore)
@@ -57,7 +58,7 @@ export class Metrics {
       if (error !== undefined) this.#set('acme_oss_step_last_error', { name, target, step, code: error.code }, 1)
     }
     if (renewal !== undefined) this.#date('acme_oss_renewal_timestamp_seconds', { name }, renewal)
-    if (isRenewed || (certificate === undefined && failedRenewal !== undefined)) {
+    if (isLookedAfter(facts)) {
       this.#set('acme_oss_renewal_due', { name }, isRenewalDue(facts, now) ? 1 : 0)
       if (failedRenewal !== undefined) {
         this.#set('acme_oss_renewal_last_error', { name, code: failedRenewal.error.code }, 1)

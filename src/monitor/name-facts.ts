@@ -28,6 +28,10 @@ export interface NameFacts {
   readonly hold: Hold | undefined
 }
 
+/** Does `renew` look after it, or would it, had it got as far as issuing it once? */
+export const isLookedAfter = ({ isRenewed, certificate, failedRenewal }: NameFacts): boolean =>
+  isRenewed || (certificate === undefined && failedRenewal !== undefined)
+
 export interface Damaged {
   readonly id: string
   readonly error: RecordedError

@@ -1,7 +1,7 @@
 import { type DeploymentRecord, type Pending, pendingOf, type RecordedError } from '../state/deployment-record.js'
 import type { Concern } from './concern.js'
 import { concernsOf, type Newest, newestOf, type Thresholds } from './concerns.js'
-import type { NameFacts } from './name-facts.js'
+import { isLookedAfter, type NameFacts } from './name-facts.js'
 import { isAmiss, type TargetStanding } from './standing.js'
 import { standingConcerns } from './standing-concerns.js'
 
@@ -45,7 +45,7 @@ export const nameStanding = (
 
 /** The newest certificate, each older one of which something is still open, and what cannot be made sense of. */
 const entriesOf = (facts: NameFacts, targets: ReadonlyMap<string, TargetStanding>): Entry[] => {
-  const { records, damaged, isRenewed, certificate, failedRenewal } = facts
+  const { records, damaged } = facts
   const known = records
     .map((record, i) => ({
       record,
@@ -58,6 +58,5 @@ const entriesOf = (facts: NameFacts, targets: ReadonlyMap<string, TargetStanding
   const all = [...known, ...broken]
   if (all.length > 0) return all
   // Issued and deployed nowhere yet, or not even issued.
-  const isLookedAfter = isRenewed || (certificate === undefined && failedRenewal !== undefined)
-  return isLookedAfter ? [{ record: undefined, pending: [], error: undefined, targets: nothing }] : []
+  return isLookedAfter(facts) ? [{ record: undefined, pending: [], error: undefined, targets: nothing }] : []
 }

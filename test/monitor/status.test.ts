@@ -14,13 +14,15 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
+import { standingJson } from '../../src/cli/status-json.js'
+import { nameStanding } from '../../src/monitor/name-standing.js'
 import type { CertificateRecord } from '../../src/state/certificates.js'
 import type { DeploymentRecord } from '../../src/state/deployment-record.js'
 import { writeHttpsRecord } from '../../src/state/https-record.js'
 import { StateFolder } from '../../src/state/state-folder.js'
 import { type RunResult, runCommand } from '../run-command.js'
 import { readExposition } from './exposition.js'
-import { certificate, done, failed, failedRenewal, now, open, record } from './facts.js'
+import { certificate, done, facts, failed, failedRenewal, now, open, record } from './facts.js'
 
 /** The same, as if written today. */
 const today = (value: object): string =>
@@ -193,10 +195,16 @@ t.test('more than can be read at once', async (t) => {
   const world = openWorld(t)
   for (let i = 10; i < 80; i++) world.wants(`n${i}.example.com`, well)
   world.wants('fails.example.com', record('c', fresh, { archive: failed() }))
+  world.wants('waits.example.com', record('d', fresh, { archive: open }))
   const { stdout } = await world.status('--no-look')
-  t.equal(stdout.match(/^[✓✗] /gm)?.length, 71)
-  t.same(stdout.match(/^\S+(?= \()/gm), ['fails.example.com'], 'only what needs a person is shown in full')
-  t.equal(jsonOf(await world.status('--no-look', '--json')).results.length, 71)
+  t.equal(stdout.match(/^[✓✗…] /gm)?.length, 72)
+  t.match(stdout, /^… waits\.example\.com.* 0\/1 {2}pending$/m)
+  t.same(
+    stdout.match(/^\S+(?= \()/gm),
+    ['fails.example.com', 'waits.example.com'],
+    'only what needs a person is shown in full',
+  )
+  t.equal(jsonOf(await world.status('--no-look', '--json')).results.length, 72)
 })
 
 t.test('for Prometheus', async (t) => {
@@ -243,6 +251,15 @@ t.test('the process itself, and nothing wanted', async (t) => {
   const run = await runCommand(['status', '--state-dir', join(world.state, 'none')], {})
   t.equal(run.code, 0)
   t.equal(run.stdout, `nothing is wanted (${join(world.state, 'none')} holds no deployment)\n`)
+})
+
+t.test('one that was gone back to', async (t) => {
+  const [newer, older] = [record('b', fresh), record('a', [-70, 20])]
+  const hold = { archive: older.archive, at: now.toISOString(), more: 'that is nobody else’s business' }
+  const standing = nameStanding(facts({ records: [newer, older], hold }), undefined, { expiryDays: 30 }, now)
+  t.match(standingJson(standing, now), [
+    { held: { archive: older.archive, at: hold.at, more: undefined }, concerns: [{ kind: 'expiring' }] },
+  ])
 })
 
 t.test('a step that is done, one that is not, and marks for each stage', async (t) => {
