@@ -215,6 +215,7 @@ I=`
 table('the clock', [
   [clockOutcome(400, 'h'), 'ok', /right to 1 s \(asked: h\)/],
   [clockOutcome(-60_000, 'h'), 'ok', /right to 60 s/],
+  [clockOutcome(239_700, 'h'), 'warning', /is 4 min 0 s ahead/],
   [clockOutcome(60_001, 'h'), 'warning', /1 min 0 s ahead of that of h$/],
   [clockOutcome(-900_000, 'h'), 'warning', /15 min 0 s behind that of h$/],
   [clockOutcome(-900_001, 'h'), 'failed', /behind that of h: beyond 15 minutes every signature is refused/],
