@@ -67,7 +67,7 @@ t.test('where all is well', async (t) => {
       new RegExp(`^Served\n  ✓ ${onOss} serves a certificate that is trusted, with its chain, until 20`, 'm'),
     )
     t.match(run.stdout, /^ {2}! nothing calls acme-oss renew.*\n {6}what to do: \.\/install\.sh/m)
-    t.match(run.stdout, /\n\d+ in order, 1 warnings, 0 failed, \d+ not known\n$/)
+    t.match(run.stdout, /\n\d+ in order, 1 warning, 0 failed, \d+ not known\n$/)
   })
 
   await t.test('--quiet shows what is wrong alone', async (t) => {
@@ -76,7 +76,7 @@ t.test('where all is well', async (t) => {
       terse: true,
     })
     t.equal(run.code, 0)
-    t.match(run.stdout, /^Timer\n {2}! nothing calls acme-oss renew: .*\n.*\n\d+ in order, 1 warnings, 0 failed/)
+    t.match(run.stdout, /^Timer\n {2}! nothing calls acme-oss renew: .*\n.*\n\d+ in order, 1 warning, 0 failed/)
   })
 
   await t.test('--offline asks nobody', async (t) => {

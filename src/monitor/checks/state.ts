@@ -45,7 +45,10 @@ const ofState = ({ stateRoot, process }: Situation): readonly Check[] => {
       id: 'state-modes',
       about,
       what: `who may read what lies in ${stateRoot}`,
-      run: async (signal) => modesOutcome(stateRoot, await openBelow(stateRoot, signal)),
+      run: async (signal) =>
+        (await nearestThere(stateRoot)) === stateRoot
+          ? modesOutcome(stateRoot, await openBelow(stateRoot, signal))
+          : ok(`nothing is kept in ${stateRoot} yet`),
     },
     { id: 'state-space', about, what: `the room left for ${stateRoot}`, run: () => spaceOutcome(stateRoot) },
   ]
