@@ -42,10 +42,11 @@ const toCredentials = (id: string, secret: string, token: string | undefined, fo
 
 /** What the SDK calls its providers: `default/cli_profile/static_ak`. The first that is part of it. */
 const providers: readonly (readonly [part: string, name: string])[] = [
-  ['env', inEnvironment],
-  ['oidc', 'the OIDC token of the pod (RRSA)'],
+  // Within a profile any of the others may stand.
   ['cli_profile', 'the profile in ~/.aliyun/config.json'],
   ['profile', 'the profile in ~/.alibabacloud/credentials'],
+  ['env', inEnvironment],
+  ['oidc', 'the OIDC token of the pod (RRSA)'],
   ['ecs_ram_role', 'the RAM role of the machine'],
   ['uri', 'ALIBABA_CLOUD_CREDENTIALS_URI'],
 ]

@@ -225,8 +225,9 @@ const show = (terminal: Terminal, findings: readonly Finding[], isBrief: boolean
     }
   }
   const count = (wanted: Finding['status']) => findings.filter(({ status }) => status === wanted).length
+  const warnings = count('warning')
   terminal.result(
-    `${count('ok')} in order, ${count('warning')} warnings, ${count('failed')} failed, ${count('unknown')} not known`,
+    `${count('ok')} in order, ${warnings} warning${warnings === 1 ? '' : 's'}, ${count('failed')} failed, ${count('unknown')} not known`,
   )
 }
 

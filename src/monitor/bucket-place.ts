@@ -1,4 +1,4 @@
-import { type OssEndpoint, ossEndpoint } from '../aliyun/endpoint.js'
+import { endpointUrl, isBoundDomain, type OssEndpoint, ossEndpoint } from '../aliyun/endpoint.js'
 import { OssClient, type OssClientOptions } from '../aliyun/oss-client.js'
 import { hostOf, originOf } from '../aliyun/oss-request.js'
 import type { SolverSettings } from '../solvers/solver-settings.js'
@@ -20,8 +20,17 @@ export interface LayoutPlace {
   readonly others: readonly DeployTarget[]
 }
 
+const known = new WeakMap<Situation['deployments'], readonly BucketPlace[]>()
+
 /** Every bucket of a situation once. @throws CertError USAGE */
-export const bucketsOf = ({ deployments }: Pick<Situation, 'deployments'>): BucketPlace[] => {
+export const bucketsOf = ({ deployments }: Pick<Situation, 'deployments'>): readonly BucketPlace[] => {
+  // Each right of thousands of certificates is looked for in one.
+  const found = known.get(deployments) ?? findBuckets(deployments)
+  known.set(deployments, found)
+  return found
+}
+
+const findBuckets = (deployments: Situation['deployments']): BucketPlace[] => {
   const places = new Map<string, BucketPlace>()
   const layouts = new Set<string>()
   for (const wanted of deployments) {
@@ -65,18 +74,22 @@ const challengePlace = ({ solver }: Wanted): BucketPlace[] => {
   return [{ bucket: solver.challengeBucket, endpoint, bucketEndpoint: endpoint, layouts: [] }]
 }
 
+/** As the solver reads it. */
 const challengeEndpoint = (
-  { challengeRegion, challengeEndpoint: endpoint, challengeEndpointIs: is }: SolverSettings,
+  { challengeRegion, challengeEndpoint: given, challengeEndpointIs: is }: SolverSettings,
   bucket: string,
-): OssEndpoint =>
-  ossEndpoint({
+): OssEndpoint => {
+  const flag = '--challenge-endpoint'
+  const url = given === undefined ? undefined : endpointUrl(flag, given)
+  return ossEndpoint({
     bucket,
     region: challengeRegion,
-    endpoint,
-    cnameEndpoint: is === 'bound domain',
-    flag: '--challenge-endpoint',
+    endpoint: url?.origin,
+    cnameEndpoint: url !== undefined && (is === undefined ? isBoundDomain(url) : is === 'bound domain'),
+    flag,
     regionFlag: '--challenge-region',
   })
+}
 
 export const clientOf = (place: BucketPlace, context: ReachContext): OssClient =>
   new OssClient({ ...context, ...place })

@@ -56,8 +56,9 @@ export const unknown = (sentence: string, hint?: string): Outcome => ({ status: 
 
 /** Not being able to look is an answer as well. */
 export const unknownBy = (error: unknown, what: string): Outcome => {
-  const { message, hint } = toCertError(error)
-  return unknown(`${what}: ${message}`, hint)
+  const { code, message, hint } = toCertError(error)
+  // What to do about those is said where they are looked for.
+  return unknown(`${what}: ${message}`, code === 'CREDENTIALS_MISSING' ? undefined : hint)
 }
 
 export const failedBy = (error: unknown): Outcome => {

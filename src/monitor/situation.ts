@@ -79,18 +79,28 @@ export const textIn = (settings: TargetSettings, name: string): string | undefin
   return typeof value === 'string' && value !== '' ? value : undefined
 }
 
-/** What the first target says that says anything of it. */
-export const firstSaid = (situation: Pick<Situation, 'deployments'>, name: string): string | undefined =>
-  targetsOf(situation)
-    .map(({ settings }) => textIn(settings, name))
-    .find((value) => value !== undefined)
+const said = new WeakMap<object, Map<string, string | undefined>>()
+
+/** What the first target says that says anything of it; there may be thousands, and each of them asks. */
+export const firstSaid = ({ deployments }: Pick<Situation, 'deployments'>, name: string): string | undefined => {
+  const known = said.get(deployments) ?? new Map<string, string | undefined>()
+  said.set(deployments, known)
+  if (!known.has(name)) {
+    const values = targetsOf({ deployments }).map(({ settings }) => textIn(settings, name))
+    known.set(
+      name,
+      values.find((value) => value !== undefined),
+    )
+  }
+  return known.get(name)
+}
 
 /** CDN or DCDN, where the targets say that it is. */
 export const edgesOf = (
   situation: Situation,
   product: EdgeProduct,
 ): { readonly domains: EdgeDomains; readonly endpoint: URL } => {
-  const said = firstSaid(situation, `${product}-endpoint`) ?? situation.endpoints[product]
-  const { domains, endpoint } = edgeDomains(product, said, situation.context)
+  const url = firstSaid(situation, `${product}-endpoint`) ?? situation.endpoints[product]
+  const { domains, endpoint } = edgeDomains(product, url, situation.context)
   return { domains, endpoint: new URL(endpoint) }
 }

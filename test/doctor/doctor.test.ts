@@ -67,7 +67,7 @@ t.test('where all is well', async (t) => {
       new RegExp(`^Served\n  ✓ ${onOss} serves a certificate that is trusted, with its chain, until 20`, 'm'),
     )
     t.match(run.stdout, /^ {2}! nothing calls acme-oss renew.*\n {6}what to do: \.\/install\.sh/m)
-    t.match(run.stdout, /\n\d+ in order, 1 warnings, 0 failed, \d+ not known\n$/)
+    t.match(run.stdout, /\n\d+ in order, 1 warning, 0 failed, \d+ not known\n$/)
   })
 
   await t.test('--quiet shows what is wrong alone', async (t) => {
@@ -76,7 +76,7 @@ t.test('where all is well', async (t) => {
       terse: true,
     })
     t.equal(run.code, 0)
-    t.match(run.stdout, /^Timer\n {2}! nothing calls acme-oss renew: .*\n.*\n\d+ in order, 1 warnings, 0 failed/)
+    t.match(run.stdout, /^Timer\n {2}! nothing calls acme-oss renew: .*\n.*\n\d+ in order, 1 warning, 0 failed/)
   })
 
   await t.test('--offline asks nobody', async (t) => {
@@ -307,13 +307,13 @@ t.test('where DNS leads', async (t) => {
 t.test('a clock that is wrong', async (t) => {
   const minutes = (count: number) => () => new Date(Date.now() + count * 60_000)
   for (const [by, status] of [
-    [-3, 'warning'],
-    [20, 'failed'],
+    [-3.5, 'warning'],
+    [20.5, 'failed'],
   ] as const) {
     const world = await openDoctor(t, { emulator: { now: minutes(by) } })
     const told = await world.ask()
     t.match(told.line('clock'), { status, hint: /timedatectl set-ntp true/ })
-    t.match(told.line('clock').sentence, by < 0 ? /is 3 min \d+ s ahead of/ : /is (19|20) min \d+ s behind/)
+    t.match(told.line('clock').sentence, by < 0 ? /is 3 min \d+ s ahead of/ : /is 20 min \d+ s behind/)
   }
 })
 
@@ -377,6 +377,28 @@ t.test('what this machine has', async (t) => {
     t.match((await ask(offline)).line('timer'), { status: 'ok', sentence: /this user's crontab$/ })
   })
 
+  await t.test('credentials of a profile', async (t) => {
+    mkdirSync(world.path('.aliyun'))
+    const { id, secret } = key
+    const profile = { name: 'p', mode: 'AK', access_key_id: id, access_key_secret: secret }
+    writeFileSync(world.path('.aliyun/config.json'), JSON.stringify({ current: 'p', profiles: [profile] }))
+    // The SDK looks for it in the home of the process itself.
+    const told = await ask(world.targets, {
+      here: false,
+      environment: {
+        HOME: world.folder,
+        ALIBABA_CLOUD_ACCESS_KEY_ID: undefined,
+        ALIBABA_CLOUD_ACCESS_KEY_SECRET: undefined,
+      },
+    })
+    t.match(
+      told.line('credentials').sentence,
+      `credentials come from the profile in ~/.aliyun/config.json: the access key …${id.slice(-4)}`,
+    )
+    t.match(told.line('timer-credentials'), { status: 'ok', sentence: /the same as this call/ })
+    t.equal(told.line(`permission oss:GetObject ${objects}`).status, 'ok')
+  })
+
   await t.test('the state folder', async (t) => {
     t.equal((await ask(offline)).line('state-modes').status, 'ok')
     mkdirSync(`${world.state}/deployments`, { recursive: true, mode: 0o700 })
@@ -407,6 +429,10 @@ t.test('what is looked at', async (t) => {
       '  two-of-ours:',
       `    domains: [${onCdn}]`,
       `    deploy: [ cdn: { domain: auto, cdn-endpoint: "${emulator.url}" } ]`,
+      '  three-of-ours:',
+      '    domains: [example.net]',
+      `    issue: { solver: bucket, challenge-bucket: ${bucket}, challenge-region: ${region}, challenge-endpoint: "${emulator.url}" }`,
+      `    deploy: [ directory: { path: "${world.path('config.yaml', 'below')}" } ]`,
       '',
     ].join('\n'),
   )
@@ -414,12 +440,17 @@ t.test('what is looked at', async (t) => {
 
   await t.test('all entries of the configuration', async (t) => {
     const told = await ask(['--config', config])
-    t.match(told.line('configuration'), { status: 'ok', sentence: `${config} is in order: certificates: 2` })
+    t.match(told.line('configuration'), { status: 'ok', sentence: `${config} is in order: certificates: 3` })
     t.equal(told.line('configuration-file').status, 'ok')
     t.match(told.line('zone example.com'), { status: 'ok', sentence: /lies in the zone example\.com/ })
     t.match(told.line('zone example.org'), { status: 'warning', hint: /CNAME/ })
     t.equal(told.line(`strangers ${bucket}/one/`).status, 'ok')
     t.equal(told.line(`dns ${onCdn}`).status, 'ok', 'what auto finds is looked at')
+    t.match(told.line(`folder ${config}/below`), { status: 'failed', hint: `look who may: ls -ld ${config}` })
+    const challenges = `${bucket}/.well-known/acme-challenge/*`
+    t.match(told.line(`permission oss:PutObject ${challenges}`), { status: 'ok', sentence: /likely granted/ })
+    t.equal(told.line(`permission oss:DeleteObject ${challenges}`).status, 'unknown')
+    t.equal(world.objects.size, 0)
     t.match(
       told.checks
         .filter(({ id }) => id.startsWith('permission alidns:'))

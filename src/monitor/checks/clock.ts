@@ -65,8 +65,9 @@ export const clockOutcome = (skew: number, host: string): Outcome => {
   const off = Math.abs(skew)
   if (off <= most)
     return ok(`the clock of this machine is right to ${Math.max(1, Math.round(off / second))} s (asked: ${host})`)
-  const minutes = Math.floor(off / 60_000)
-  const sentence = `the clock of this machine is ${minutes} min ${Math.round((off % 60_000) / second)} s ${skew > 0 ? 'ahead of' : 'behind'} that of ${host}`
+  const seconds = Math.round(off / second)
+  const amount = `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  const sentence = `the clock of this machine is ${amount} ${skew > 0 ? 'ahead of' : 'behind'} that of ${host}`
   const hint = 'set it: timedatectl set-ntp true'
   return off > longest
     ? failed(`${sentence}: beyond 15 minutes every signature is refused`, hint)

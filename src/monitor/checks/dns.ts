@@ -50,7 +50,7 @@ export const dnsOutcome = (
   if (leadsTo === 'unknown') {
     return unknown(
       cnames.length === 0
-        ? `DNS of ${host} has no CNAME, so it does not tell where it leads`
+        ? `DNS shows no CNAME of ${host}, so it does not tell where that leads`
         : `DNS of ${host} leads to a place that is not known${way}`,
     )
   }

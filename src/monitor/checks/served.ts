@@ -22,8 +22,9 @@ export const servedOutcome = (proof: HostProof, now: Date): Outcome => {
   const { host, served, addresses, problem, warnings } = proof
   if (!served) {
     const shown = problem?.browser === undefined ? '' : ` (browsers show ${problem.browser})`
+    const sentence = problem?.sentence ?? 'it is not served'
     return failed(
-      `${host}: ${problem?.sentence ?? 'it is not served'}${shown}`,
+      `${sentence.startsWith(`${host} `) ? '' : `${host}: `}${sentence}${shown}`,
       problem === undefined ? `acme-oss verify ${host} shows more` : `${problem.cause}: ${problem.hint}`,
     )
   }

@@ -3,9 +3,38 @@ import { access, lstat, readdir, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CertError, systemCode } from '../../errors.js'
 import { type Check, failed, failedBy, type Outcome, ok, warning } from '../check.js'
-import type { ProcessFacts, Situation } from '../situation.js'
+import { type ProcessFacts, type Situation, textIn } from '../situation.js'
 
-export const stateChecks = ({ stateRoot, process }: Situation): readonly Check[] => {
+export const stateChecks = (situation: Situation): readonly Check[] => [
+  ...ofState(situation),
+  ...[...foldersOf(situation)].map(
+    (folder): Check => ({
+      id: `folder ${folder}`,
+      about: 'state',
+      what: `the folder ${folder}`,
+      run: () => writableOutcome(folder),
+    }),
+  ),
+]
+
+/** Those that layouts, and answers for CAs, are written into. */
+const foldersOf = ({ deployments }: Situation): Set<string> =>
+  new Set(
+    deployments.flatMap(({ targets, solver }) => [
+      ...targets.flatMap(({ kind, settings }) => (kind === 'directory' ? (textIn(settings, 'path') ?? []) : [])),
+      ...(solver?.solver === 'webroot' && solver.webroot !== undefined ? [solver.webroot] : []),
+    ]),
+  )
+
+export const writableOutcome = async (folder: string): Promise<Outcome> => {
+  const there = await nearestThere(folder)
+  const denied = await codeOf(() => access(there, constants.W_OK | constants.X_OK))
+  return denied === undefined
+    ? ok(`${folder} can be written`)
+    : failed(`${folder} cannot be written by this user (${denied})`, `look who may: ls -ld ${there}`)
+}
+
+const ofState = ({ stateRoot, process }: Situation): readonly Check[] => {
   if (stateRoot instanceof CertError) {
     return [{ id: 'state', about: 'state', what: 'the state folder', run: async () => failedBy(stateRoot) }]
   }
@@ -16,7 +45,10 @@ export const stateChecks = ({ stateRoot, process }: Situation): readonly Check[]
       id: 'state-modes',
       about,
       what: `who may read what lies in ${stateRoot}`,
-      run: async (signal) => modesOutcome(stateRoot, await openBelow(stateRoot, signal)),
+      run: async (signal) =>
+        (await nearestThere(stateRoot)) === stateRoot
+          ? modesOutcome(stateRoot, await openBelow(stateRoot, signal))
+          : ok(`nothing is kept in ${stateRoot} yet`),
     },
     { id: 'state-space', about, what: `the room left for ${stateRoot}`, run: () => spaceOutcome(stateRoot) },
   ]
