@@ -1,6 +1,6 @@
 import type { Concern } from '../monitor/concern.js'
 import { isRenewalDue } from '../monitor/metrics.js'
-import { type Hold, isLookedAfter } from '../monitor/name-facts.js'
+import { isLookedAfter, type NameFacts } from '../monitor/name-facts.js'
 import type { Entry, NameStanding } from '../monitor/name-standing.js'
 import type { TargetStanding } from '../monitor/standing.js'
 import { factsOf } from '../pipeline/sync.js'
@@ -28,7 +28,7 @@ export const standingJson = ({ facts, newest, concerns, entries }: NameStanding,
     }
   })
 
-const heldJson = (hold: Hold | undefined) => (hold === undefined ? null : { archive: hold.archive, at: hold.at })
+const heldJson = (hold: NameFacts['hold']) => (hold === undefined ? null : { archive: hold.archive, at: hold.at })
 
 const renewalJson = (facts: NameStanding['facts'], now: Date) => {
   const { renewal, failedRenewal } = facts

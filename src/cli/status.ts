@@ -68,7 +68,7 @@ export const command = defineCommand({
     const thresholds: Thresholds = { expiryDays: values['expiry-days'] }
     let needsAttention = relaxed.length > 0
     try {
-      for await (const some of batches(readAllFacts(state, {}, names))) {
+      for await (const some of batches(readAllFacts(state, names))) {
         const standings = await eachOf(some, namesAtOnce, async (facts) =>
           nameStanding(facts, await look?.of(facts), thresholds, surroundings.now()),
         )

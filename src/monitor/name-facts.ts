@@ -7,6 +7,7 @@ import { type CertificateRecord, CertificateStore, certificateNames } from '../s
 import type { DeploymentRecord, RecordedError } from '../state/deployment-record.js'
 import { deploymentNames, readDeployments } from '../state/deployments.js'
 import { type FailedRenewal, readFailedRenewal } from '../state/failed-renewal.js'
+import { type Hold, readHold } from '../state/hold.js'
 import { type OrderInProgress, OrdersInProgress } from '../state/order-in-progress.js'
 import type { StateFolder } from '../state/state-folder.js'
 
@@ -25,7 +26,7 @@ export interface NameFacts {
   readonly renewal: Date | undefined
   readonly failedRenewal: FailedRenewal | undefined
   readonly orders: readonly OrderInProgress[]
-  readonly hold: Hold | undefined
+  readonly hold: Pick<Hold, 'archive' | 'at'> | undefined
 }
 
 /** Does `renew` look after it, or would it, had it got as far as issuing it once? */
@@ -37,38 +38,20 @@ export interface Damaged {
   readonly error: RecordedError
 }
 
-/** A certificate that was gone back to, and stays until somebody says otherwise. */
-export interface Hold {
-  readonly archive: string
-  readonly at: string
-}
-
-export interface FactsOptions {
-  readonly holdOf?: (name: string) => Promise<Hold | undefined>
-}
-
 /** Every name of which anything is on record: wanted somewhere, or issued by us. */
 export const recordedNames = async (state: StateFolder): Promise<readonly string[]> =>
   [...new Set([...(await deploymentNames(state)), ...certificateNames(state)])].sort()
 
 /** One name after another, so that thousands of them take no more memory than one. */
-export async function* readAllFacts(
-  state: StateFolder,
-  options: FactsOptions = {},
-  names?: readonly string[],
-): AsyncGenerator<NameFacts> {
+export async function* readAllFacts(state: StateFolder, names?: readonly string[]): AsyncGenerator<NameFacts> {
   for (const name of names ?? (await recordedNames(state))) {
-    yield await readNameFacts(state, name, options)
+    yield await readNameFacts(state, name)
     await breath()
   }
 }
 
 /** Never throws: what cannot be read is one of the facts. */
-export const readNameFacts = async (
-  state: StateFolder,
-  name: string,
-  { holdOf }: FactsOptions = {},
-): Promise<NameFacts> => {
+export const readNameFacts = async (state: StateFolder, name: string): Promise<NameFacts> => {
   const damaged: Damaged[] = []
   const unlessBroken = async <T>(id: string, read: () => Promise<T> | T, otherwise: T): Promise<T> => {
     try {
@@ -100,7 +83,7 @@ export const readNameFacts = async (
     renewal: isRenewed && current !== undefined ? renewalMoment(current) : undefined,
     failedRenewal: await unlessBroken('renewal', () => readFailedRenewal(state, name), undefined),
     orders: await unlessBroken('orders', () => new OrdersInProgress(state, name).list(), []),
-    hold: await unlessBroken('hold', async () => await holdOf?.(name), undefined),
+    hold: await unlessBroken('hold', () => readHold(state, name), undefined),
   }
 }
 

@@ -10,8 +10,9 @@ import {
   pendingOf,
   upcomingOf,
 } from '../state/deployment-record.js'
-import { Deployment, newestOn, readDeployments, surveyDeployments, tidyDeployments } from '../state/deployments.js'
+import { Deployment, readDeployments, surveyDeployments, tidyDeployments } from '../state/deployments.js'
 import { withLock } from '../state/lock.js'
+import { newestOn } from '../state/newest-on.js'
 import { recordedOn } from '../state/recorded-on.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget, TargetSettings } from '../targets/target.js'

@@ -3,7 +3,6 @@ import { holdTemporaries } from '../durable-file.js'
 import type { CertError } from '../errors.js'
 import { Secret } from '../secret.js'
 import {
-  calledAlone,
   closeSteps,
   type DeploymentRecord,
   forgetSteps,
@@ -18,17 +17,10 @@ import {
   type StepRecord,
   superseded,
   type TargetRecord,
-  wantedPlaces,
 } from './deployment-record.js'
 import { readHold } from './hold.js'
 import { failure, newRecord, pendingStep, toRecord, type WantedTarget } from './new-record.js'
 import type { StateFolder } from './state-folder.js'
-
-/** From when to when a certificate is valid. */
-interface Validity {
-  readonly notBefore: Date
-  readonly notAfter: Date
-}
 
 /** A certificate as it lies on disk: PEM, leaf first. */
 export interface RecordedMaterial {
@@ -327,25 +319,6 @@ export const surveyDeployments = async (state: StateFolder, name: string): Promi
 }
 
 const isOpen = (record: DeploymentRecord): boolean => pendingOf(record).length > 0
-
-/**
- * The newest certificate that this machine knows to have been put or wanted on each target, or in one place that it
- * found, beside this one: where reading is not permitted, nothing else keeps an older certificate from taking its place.
- */
-export const newestOn = async (
-  state: StateFolder,
-  bundle: Pick<CertificateBundle, 'name' | 'fingerprint'>,
-): Promise<(identity: string, place?: string) => Validity | undefined> => {
-  const { records } = await readDeployments(state, bundle.name)
-  const others = records
-    .filter(({ fingerprint }) => fingerprint.sha256 !== bundle.fingerprint.sha256)
-    .map((record) => ({ record, places: wantedPlaces(record) }))
-  return (identity, place) => {
-    const alone = calledAlone(identity, place)
-    const newest = others.find(({ places }) => places.has(identity) || places.has(alone))?.record
-    return newest && { notBefore: new Date(newest.notBefore), notAfter: new Date(newest.notAfter) }
-  }
-}
 
 /** The names under which anything is or was wanted. */
 export const deploymentNames = (state: StateFolder): Promise<string[]> => state.listFolders([root])

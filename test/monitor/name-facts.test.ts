@@ -3,7 +3,6 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
-import { CertError } from '../../src/errors.js'
 import { readAllFacts, readNameFacts, recordedNames } from '../../src/monitor/name-facts.js'
 import { forgetSteps } from '../../src/state/deployment-record.js'
 import { Deployment, readDeployments } from '../../src/state/deployments.js'
@@ -30,8 +29,18 @@ t.test('all of it', async (t) => {
   put(`deployments/${name}/${'b'.repeat(12)}/record.json`, record('b', [0, 90]))
   put(`certificates/${name}/certificate.json`, certificate('b', [0, 90]))
   put(`certificates/${name}/renewal.json`, failedRenewal())
-  const hold = { archive: record('a', [-1, 89]).archive, at: at(0) }
-  const read = await readNameFacts(state, name, { holdOf: async () => hold })
+  const sums = { sha256: 'a'.repeat(64), away: ['b'.repeat(64)] }
+  const hold = {
+    schema: 1,
+    name,
+    archive: record('a', [-1, 89]).archive,
+    ...sums,
+    notBefore: at(-1),
+    notAfter: at(89),
+    at: at(0),
+  }
+  put(`deployments/${name}/hold.json`, hold)
+  const read = await readNameFacts(state, name)
   t.match(read, { name, damaged: [], isRenewed: true, failedRenewal: failedRenewal(), orders: [], hold })
   t.same(
     read.records.map((one) => one.fingerprint.sha1[0]),
@@ -51,11 +60,8 @@ t.test('what is broken is said, and keeps nothing else from being read', async (
   put(`deployments/${name}/${'a'.repeat(12)}/record.json`, '{')
   put(`certificates/${name}/certificate.json`, 'null')
   put(`certificates/${name}/renewal.json`, failedRenewal())
-  const read = await readNameFacts(state, name, {
-    holdOf: async () => {
-      throw new CertError('STATE_UNUSABLE', 'the hold is damaged')
-    },
-  })
+  mkdirSync(join(root, 'deployments', name, 'hold.json'))
+  const read = await readNameFacts(state, name)
   t.match(read, { records: [], certificate: undefined, isRenewed: false, failedRenewal: { tries: 7 } })
   t.same(
     read.damaged.map(({ id }) => id),
