@@ -217,7 +217,7 @@ const show = (terminal: Terminal, { place, folders, latest, archives }: Found, a
   const widths = [0, 1, 2, 3, 4].map((i) => Math.max(0, ...rows.map(({ cells }) => cells[i]?.length ?? 0)))
   for (const { one, cells } of rows) {
     const line = cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ')
-    terminal.result(`  ${printable(line).trimEnd()}${remarks(terminal, one, latest, about)}`)
+    terminal.result(`  ${printable(line).trimEnd()}${remarks(terminal, one, { place, latest }, about)}`)
   }
   const left = folders.archives.length - archives.length
   if (left > 0) terminal.result(`  and ${left} older (--limit ${limit})`)
@@ -226,8 +226,15 @@ const show = (terminal: Terminal, { place, folders, latest, archives }: Found, a
   }
 }
 
-const remarks = (terminal: Terminal, one: ArchiveFacts, latest: Found['latest'], about: About): string => {
-  const places = [...new Set(usesIn(one, about).map(({ target, place }) => placeName(target, place)))]
+const remarks = (
+  terminal: Terminal,
+  one: ArchiveFacts,
+  { place: own, latest }: Pick<Found, 'place' | 'latest'>,
+  about: About,
+): string => {
+  // Of this very place, `latest` says it.
+  const others = usesIn(one, about).filter(({ target }) => target !== own.target)
+  const places = [...new Set(others.map(({ target, place }) => placeName(target, place)))]
   const isAway = one.sha256 !== undefined && about.hold?.away.includes(one.sha256) === true
   const said = [
     ...(one.why === undefined ? [] : [terminal.paint('red', one.why)]),
@@ -241,7 +248,6 @@ const remarks = (terminal: Terminal, one: ArchiveFacts, latest: Found['latest'],
   return said.length === 0 ? '' : `  (${said.join(', ')})`
 }
 
-/** Of a layout, that it is in `latest/` has been said. */
 const placeName = (target: string, place: string): string =>
   target.startsWith('oss ') || target.startsWith('directory ')
     ? target

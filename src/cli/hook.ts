@@ -153,7 +153,12 @@ const keep = async ({ bundle, why, state, wish, warnings }: Unresolved): Promise
   if (state instanceof CertError) throw state
   const { now, signal } = surroundings
   const pending = await keepUnresolved({ bundle, state, now, signal }, why)
-  terminal.progress(`the certificate of ${bundle.name} has been recorded; once that is mended: acme-oss sync --now`)
+  const isRecorded = pending.length > 0
+  terminal.progress(
+    isRecorded
+      ? `the certificate of ${bundle.name} has been recorded; once that is mended: acme-oss sync --now`
+      : `${bundle.name} was rolled back from this certificate, so it has not been recorded`,
+  )
   const result: ResultJson = {
     ...emptyResult,
     certificate: certificateJson(bundle),

@@ -1,3 +1,4 @@
+import { archiveName } from '../certificate/bundle.js'
 import { type Normalized, normalize } from '../certificate/normalize.js'
 import { certificateNamed } from '../config/config.js'
 import { CertError, isInputError } from '../errors.js'
@@ -114,6 +115,9 @@ export const command = defineCommand({
         if (values.json) terminal.result(printJson({ ...result, from, hold: null }))
         return status
       }
+      terminal.progress(
+        `${printable(bundle.name)}: back to ${archiveName(bundle)}${from === null ? '' : ` from ${from}`}`,
+      )
       const state = await StateFolder.open(root)
       const sums = latest === undefined ? [] : [latest.sha256]
       const { result, status } = await carryOut({

@@ -248,11 +248,8 @@ const keepSuperseded = async (
   newer: readonly DeploymentRecord[],
   now: Date,
 ): Promise<void> => {
-  await keepClosed(
-    state,
-    older,
-    newer.reduce((record, one) => superseded(record, one, now), older),
-  )
+  const closed = newer.reduce((record, one) => superseded(record, one, now), older)
+  await keepClosed(state, older, closed)
 }
 
 const keepClosed = async (state: StateFolder, before: DeploymentRecord, closed: DeploymentRecord): Promise<void> => {

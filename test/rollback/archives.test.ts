@@ -159,7 +159,7 @@ t.test('in a folder', async (t) => {
     t.equal(place.archives[0].issuer, now.x509.issuer.replace(/^CN=/, 'CN='))
     const shown = await world.run(['history', '--directory', folder, '--limit', '2'], { terse: true })
     ends(t, shown, 0)
-    t.match(shown.stdout, new RegExp(`${now.archive}  until .*\\(latest, directory ${folder}\\)\n  ${old.archive}`))
+    t.match(shown.stdout, new RegExp(`${now.archive}  until .*\\(latest\\)\n  ${old.archive}`))
     t.match(shown.stdout, 'and 7 older (--limit 2)')
     const all = await world.run(['history'], { terse: true })
     t.match(all.stdout, /2020-01-01_0123abcd +\(has no README\.md\)/)
