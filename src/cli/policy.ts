@@ -8,9 +8,11 @@ import {
 } from '../aliyun/ram-policy.js'
 import type { CertificateConfig, Config } from '../config/config.js'
 import { CertError } from '../errors.js'
+import { httpsPermissions } from '../https/index.js'
 import { nearest } from '../nearest.js'
 import { solverPermissions } from '../solvers/index.js'
 import type { SolverSettings } from '../solvers/solver-settings.js'
+import { auto } from '../targets/auto.js'
 import { targetPermissions } from '../targets/index.js'
 import { keyPrefix } from '../targets/layout.js'
 import { pullPermission } from '../targets/oss-permissions.js'
@@ -48,6 +50,7 @@ export const command = defineCommand({
     pull: toggle(
       'for those who fetch certificates with acme-oss pull: the right to read the layouts, and nothing else',
     ),
+    https: toggle('with what acme-oss https takes beside deploying; powerful, so better for you than for the timer'),
     ...targetFlags,
     ...commonFlags,
   },
@@ -66,7 +69,13 @@ export const command = defineCommand({
   run: async (values, surroundings, { words }) => {
     const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
     const deployments = await deploymentsOf(values, words, surroundings, terminal)
-    const all = statementsOf(deployments.flatMap(values.pull ? usedByReaders : usedBy))
+    if (values.pull && values.https) {
+      throw new CertError('USAGE', '--pull is for those who read alone, and --https for those who change most', {
+        hint: 'make two policies',
+      })
+    }
+    const used = deployments.flatMap(values.pull ? usedByReaders : usedBy)
+    const all = statementsOf([...used, ...(values.https ? deployments.flatMap(usedByHttps) : [])])
     if (values.pull && all.length === 0) {
       throw new CertError('USAGE', 'no layout in a bucket is named that could be pulled from', {
         hint: 'name it, such as --bucket my-ssl-certs --prefix certs/example.com/; a folder needs no policy',
@@ -153,6 +162,23 @@ const usedBy = ({ targets, proving }: Deployment): UsedPermission[] => {
     permissions.map((permission) => ({ ...permission, user: users[i] ?? '' })),
   )
   return [...deploying, ...proving]
+}
+
+/** What forcing HTTPS at the places of the targets uses. */
+const usedByHttps = ({ targets }: Deployment): UsedPermission[] =>
+  targets.flatMap((target) => {
+    const place = placeOf(target)
+    if (place === undefined) return []
+    const user = `https at ${targetName(target)}`
+    return httpsPermissions(...place).map((permission) => ({ ...permission, user }))
+  })
+
+const placeOf = ({ kind, settings }: AskedTarget): [kind: string, settings: AskedTarget['settings']] | undefined => {
+  const { bucket = '', domain = '' } = settings
+  if (kind === 'oss') return ['oss', { bucket }]
+  if (kind === 'oss-cname') return ['oss', { bucket, domains: domain }]
+  if (kind === 'cdn' || kind === 'dcdn') return [kind, { domain: domain === auto ? '*' : domain }]
+  return undefined
 }
 
 /** Readers of the layouts use nothing of what writing them takes. */

@@ -58,7 +58,7 @@ const bucket: Kind = {
     bucketHttpsPermissions({
       bucket: text(settings, 'bucket') ?? '',
       changes: true,
-      certificates: domainsIn(settings).length > 0,
+      certificates: text(settings, 'domains') !== undefined,
     }),
 }
 
