@@ -35,7 +35,17 @@ t.test('every flag that the documents name exists', async (t) => {
   const usage = /^usage\(\) \{[\s\S]*?^\}/m.exec(read('install.sh'))?.[0] ?? ''
   const ofInstaller = new Set([...usage.matchAll(/--([a-z][a-z.-]*)/g)].map(([, flag]) => flag))
   // Of the clients that call us.
-  const theirs = ['deploy-hook', 'run-hook', 'renew-hook', 'install-cert', 'reloadcmd', 'ecc', 'keep-going', 'deploy']
+  const theirs = [
+    'method',
+    'deploy-hook',
+    'run-hook',
+    'renew-hook',
+    'install-cert',
+    'reloadcmd',
+    'ecc',
+    'keep-going',
+    'deploy',
+  ]
   for (const page of pages) {
     for (const [, flag = ''] of read(page).matchAll(/(?<![\w-])--([a-z][a-z0-9.-]*[a-z0-9])/g)) {
       t.ok([...known, ...ofInstaller, ...theirs].includes(flag), `${page}: --${flag}`)
