@@ -120,13 +120,14 @@ const lookerOf = (
   const reach = openReach({ ...values, 'verify-timeout': 0 }, surroundings, terminal)
   const credentials = once(reach.context.credentials)
   return {
-    of: async ({ records }) => {
+    of: async ({ records, hold }) => {
       const [newest] = records
       if (newest === undefined) return undefined
       return await standingsOf(newest, records, {
         create: (kind, settings) => createTarget(kind, settings, { ...reach.context, credentials }),
         looking: live ? reach.context.looking : undefined,
         chainOf: (record) => recordedChain(state, record),
+        isHeld: hold !== undefined,
         now: surroundings.now,
         signal: surroundings.signal,
       })

@@ -14,7 +14,7 @@ import type { StateFolder } from '../state/state-folder.js'
 /** All that is on record of one name. */
 export interface NameFacts {
   readonly name: string
-  /** What is or was wanted somewhere, the newest certificate first. */
+  /** What is or was wanted somewhere: the one that is held, else the newest certificate, first. */
   readonly records: readonly DeploymentRecord[]
   /** What cannot be made sense of, or not be read. */
   readonly damaged: readonly Damaged[]
@@ -74,16 +74,18 @@ export const readNameFacts = async (state: StateFolder, name: string): Promise<N
   }
   const current = certificate?.current
   const isRenewed = certificate !== undefined && !certificate.forgotten && (await isStandbyWanted(state, name))
+  const hold = await unlessBroken('hold', () => readHold(state, name), undefined)
+  const isHeld = ({ fingerprint }: DeploymentRecord): boolean => fingerprint.sha256 === hold?.sha256
   return {
     name,
-    records,
+    records: [...records.filter(isHeld), ...records.filter((one) => !isHeld(one))],
     damaged,
     certificate,
     isRenewed,
     renewal: isRenewed && current !== undefined ? renewalMoment(current) : undefined,
     failedRenewal: await unlessBroken('renewal', () => readFailedRenewal(state, name), undefined),
     orders: await unlessBroken('orders', () => new OrdersInProgress(state, name).list(), []),
-    hold: await unlessBroken('hold', () => readHold(state, name), undefined),
+    hold,
   }
 }
 

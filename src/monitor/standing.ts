@@ -33,6 +33,8 @@ export interface MonitorOptions {
   readonly looking: Looking | undefined
   /** Leaf and chain as they were recorded, PEM. */
   readonly chainOf: (record: DeploymentRecord) => Promise<string | undefined>
+  /** The name was rolled back, perhaps from something newer: that one is not what is wanted there. */
+  readonly isHeld: boolean
   readonly now: () => Date
   readonly signal: AbortSignal
 }
@@ -50,7 +52,7 @@ export const standingsOf = async (
   const wanted = Object.entries(record.targets).filter(([, target]) => isOrWasWanted(target))
   const standings = await Promise.all(
     wanted.map(async ([identity, target]) => {
-      const last = lastAskedFor(identity, record, all)
+      const last = options.isHeld ? record : lastAskedFor(identity, record, all)
       return [identity, await standingOf(last, identity, last.targets[identity] ?? target, options)] as const
     }),
   )
@@ -76,7 +78,8 @@ const standingOf = async (
       options.looking === undefined ? null : looks(record, target.hosts?.(ids) ?? [], options.looking, options),
     ])
     const wanted = { notBefore: new Date(record.notBefore), notAfter: new Date(record.notAfter) }
-    return { there, served, isServed: (served ?? []).every((proof) => proof.served || isServedOrNewer(proof, wanted)) }
+    const isServed = (proof: HostProof) => proof.served || (!options.isHeld && isServedOrNewer(proof, wanted))
+    return { there, served, isServed: (served ?? []).every(isServed) }
   } catch (error) {
     if (options.signal.aborted) throw error
     return { there: { status: 'unknown', why: toCertError(error).message }, served: null, isServed: true }
@@ -88,18 +91,19 @@ const observed = async (
   identity: string,
   ids: readonly string[],
   target: DeployTarget,
-  { signal }: MonitorOptions,
+  { signal, isHeld }: MonitorOptions,
 ): Promise<TargetStanding['there']> => {
   try {
     const found = await target.observe(ids, signal)
     if (found.status === 'refused') return { status: 'unknown', why: 'reading is not permitted' }
     const places = found.places.map((one) => {
       const proofs = ids.flatMap((id) => (id === 'bind' || id === `bind ${one.place}` ? [id] : []))
-      return compare(
+      const standing = compare(
         record,
         one,
         proofs.map((id) => idOfProof(proofOf(record, identity, id))),
       )
+      return isHeld && standing.found === 'newer' ? ({ ...standing, found: 'other' } as const) : standing
     })
     return { status: 'known', places }
   } catch (error) {

@@ -44,7 +44,8 @@ t.test('all of it', async (t) => {
   t.match(read, { name, damaged: [], isRenewed: true, failedRenewal: failedRenewal(), orders: [], hold })
   t.same(
     read.records.map((one) => one.fingerprint.sha1[0]),
-    ['b', 'a'],
+    ['a', 'b'],
+    'the one that is held is first',
   )
   t.ok(read.renewal !== undefined && read.renewal < new Date(at(60)) && read.renewal > new Date(at(57)))
 })

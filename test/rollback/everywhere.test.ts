@@ -168,6 +168,18 @@ t.test('back everywhere in one command, and there it stays', async (t) => {
     }
   })
 
+  await t.test('status measures by what is held, and takes nothing newer for it', async (t) => {
+    const look = async (code: number) => {
+      const run = await world.run(['status', '--json'])
+      ends(t, run, code)
+      return JSON.parse(run.stdout).results[0]
+    }
+    t.match(await look(0), { certificate: { archive: good.archive }, held: { archive: good.archive }, concerns: [] })
+    emulator.bindCname(host, bucket, { certificate: bad })
+    const { concerns } = await look(1)
+    t.match(concerns, [{ kind: 'drift', place: new RegExp(host) }])
+  })
+
   await t.test('rollback once more goes further back; --to the newer one goes forward', async (t) => {
     ends(t, await world.run(['rollback', '--no-verify']), 0)
     holds(t, world, first, 'the first one is everywhere')
@@ -192,6 +204,9 @@ t.test('back everywhere in one command, and there it stays', async (t) => {
     const fault = emulator.fail({ action: 'cdn:SetCdnDomainSSLCertificate' }, { status: 403, code: 'Forbidden.RAM' })
     ends(t, await world.run(['rollback', '--no-verify', '--to', good.archive]), 3)
     fault.remove()
+    const handed = await callHook(world, good, { words: [...words, '--json'] })
+    ends(t, handed, 0)
+    t.match(resultOf(handed).warnings, [/is not everywhere yet: acme-oss sync goes on with that/])
     ends(t, await sync(world), 0)
     holds(t, world, good, 'the good one is everywhere')
   })
