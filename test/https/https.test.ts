@@ -172,7 +172,15 @@ t.test('forced, loosened in an emergency, and put back twice', async (t) => {
   t.match(relaxed.stdout, /relaxed since \d{4}-/)
   t.ok(placesIn(await site.https(['status', '--json'])).every(({ relaxedSince }) => relaxedSince !== null))
 
+  const reminded = await site.call(['status', '--no-look', '--json'])
+  t.equal(reminded.code, 1, 'a person should know')
+  t.same(
+    JSON.parse(reminded.stdout).relaxed.map((one: { place: string }) => one.place),
+    [`bucket ${bucket}`, `CDN domain ${www}`, `DCDN domain ${api}`].sort(),
+  )
+
   t.equal((await site.https(['restore', name])).code, 0)
+  t.equal((await site.call(['status', '--no-look'])).code, 0, 'nobody needs to be reminded any more')
   t.same(site.held(), after, 'as it was enforced')
   t.ok(placesIn(await site.https(['status', '--json'])).every(({ relaxedSince }) => relaxedSince === null))
   t.equal((await site.https(['restore', name])).code, 0)
