@@ -7,6 +7,8 @@ export interface Flag<T> {
   /** What stands for its value in the help: `FILE`. */
   readonly placeholder?: string
   readonly alias?: string
+  /** A variable of its name says nothing: it was set for another command, and this one would do harm by it. */
+  readonly isTyped?: true
   /** Turns what was given, once or more often or not at all, into the value. @throws CertError USAGE */
   read(given: readonly string[], name: string): T
 }
@@ -17,6 +19,8 @@ export type Values<F extends Flags> = { readonly [Name in keyof F]: F[Name] exte
 interface About {
   readonly placeholder?: string
   readonly alias?: string
+  /** A variable of its name says nothing: it was set for another command, and this one would do harm by it. */
+  readonly isTyped?: true
 }
 
 /** A text, given once. */
@@ -109,6 +113,10 @@ const nonEmpty = (value: string, name: string): string => {
   return value
 }
 
+/** The same flags, of which a variable says nothing. */
+export const typed = <F extends Flags>(flags: F): F =>
+  Object.fromEntries(Object.entries(flags).map(([name, flag]) => [name, { ...flag, isTyped: true }])) as unknown as F
+
 /** `--oss-cname` is `ACME_OSS_OSS_CNAME`. */
 export const variableOf = (name: string): string => `ACME_OSS_${name.toUpperCase().replaceAll('-', '_')}`
 
@@ -118,7 +126,7 @@ export const fromEnvironment = (
   name: string,
   environment: Readonly<Record<string, string | undefined>>,
 ): readonly string[] => {
-  const value = environment[variableOf(name)]
+  const value = flag.isTyped ? undefined : environment[variableOf(name)]
   if (value === undefined || value === '') return []
   return flag.kind === 'list'
     ? value

@@ -6,7 +6,7 @@ const columns = 100
 /** What `acme-oss COMMAND --help` prints. */
 export const commandHelp = (command: Command<Flags>): string => {
   const rows = Object.entries({ ...command.flags, ...command.late }).map(
-    ([name, flag]) => [spelling(name, flag), flag.describe] as const,
+    ([name, flag]) => [spelling(name, flag), `${flag.describe}${flag.isTyped ? ' (no variable)' : ''}`] as const,
   )
   const width = Math.max(...rows.map(([left]) => left.length)) + 2
   return [

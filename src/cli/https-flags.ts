@@ -7,19 +7,24 @@ import {
   type TlsVersion,
   tlsVersions,
 } from '../https/https-wish.js'
-import { type Flag, list, text, toggle, type Values } from './flag.js'
-import { type TargetValues, targetFlags } from './target-flags.js'
+import { type Flag, list, text, toggle, typed, type Values } from './flag.js'
+import { aboutBuckets, type TargetValues, targetFlags } from './target-flags.js'
 
-/** Of the flags that say where a certificate goes, those that say where HTTPS is to be changed. */
-export const placeFlags = {
+/** A variable that was set for deployments is not to close a bucket. */
+const namingFlags = typed({
   bucket: { ...targetFlags.bucket, describe: 'this OSS bucket' },
-  region: targetFlags.region,
   'oss-cname': {
     ...targetFlags['oss-cname'],
     describe: 'the bucket that this domain is bound to; disable takes its certificate away',
   },
   'cdn-domain': { ...targetFlags['cdn-domain'], describe: 'this CDN domain' },
   'dcdn-domain': { ...targetFlags['dcdn-domain'], describe: 'this DCDN domain' },
+})
+
+/** Of the flags that say where a certificate goes, those that say where HTTPS is to be changed, and how to get there. */
+export const placeFlags = {
+  ...namingFlags,
+  region: targetFlags.region,
   endpoint: targetFlags.endpoint,
   'cname-endpoint': targetFlags['cname-endpoint'],
   'bucket-endpoint': targetFlags['bucket-endpoint'],
@@ -29,11 +34,15 @@ export const placeFlags = {
 
 /** With those that say nothing of HTTPS left out, as if they had not been given. */
 export const targetValuesOf = (values: Values<typeof placeFlags>): TargetValues => {
-  const unsaid = Object.entries(targetFlags).map(([name, flag]) => [name, flag.read([], name)])
-  return {
-    ...Object.fromEntries(unsaid),
-    ...Object.fromEntries(Object.keys(placeFlags).map((name) => [name, values[name as keyof typeof placeFlags]])),
-  }
+  const unsaid = Object.fromEntries(Object.entries(targetFlags).map(([name, flag]) => [name, flag.read([], name)]))
+  const said = Object.fromEntries(
+    Object.keys(placeFlags).map((name) => [name, values[name as keyof typeof placeFlags]]),
+  )
+  // Variables may say where the buckets of others are.
+  const isAboutBuckets = values.bucket !== undefined || values['oss-cname'].length > 0
+  const isAboutEdges = values['cdn-domain'].length > 0 || values['dcdn-domain'].length > 0
+  const beside = isAboutEdges && !isAboutBuckets ? aboutBuckets.map((name) => [name, unsaid[name]]) : []
+  return { ...unsaid, ...said, ...Object.fromEntries(beside) }
 }
 
 const versions = list('the versions of TLS that are taken [1.2,1.3]', { placeholder: 'VERSION' })
@@ -98,7 +107,7 @@ const maxAge: Flag<number | undefined> = {
 }
 
 /** What HTTPS is to be like; for `enforce` alone. */
-export const wishFlags = {
+export const wishFlags = typed({
   'tls-versions': tls,
   redirect,
   'hsts-max-age': maxAge,
@@ -111,7 +120,7 @@ export const wishFlags = {
   'no-check': toggle(
     'do not look whether every domain serves a good certificate first, nor whether a CA needs plain HTTP',
   ),
-}
+})
 
 export type WishValues = Values<typeof wishFlags>
 

@@ -10,7 +10,7 @@ import { createHttpsPlace, type HttpsSettings } from '../https/index.js'
 import { nearest } from '../nearest.js'
 import { type DeploymentRecord, foundPlace, isOrWasWanted } from '../state/deployment-record.js'
 import { deploymentNames, readDeployments } from '../state/deployments.js'
-import { httpsRecords } from '../state/https-record.js'
+import { type HttpsRecord, httpsRecords } from '../state/https-record.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { auto } from '../targets/auto.js'
 import type { TargetContext } from '../targets/index.js'
@@ -50,11 +50,11 @@ export const httpsPlaces = async (wish: PlacesWish): Promise<HttpsPlace[]> => {
   }
   const named = asked.length > 0 ? asked.map((one) => ({ ...one, names: undefined })) : await ofCertificates(wish)
   const places = (await Promise.all(named.map((one) => settingsOf(one, wish)))).flat()
-  const recorded = asked.length > 0 || names.length > 0 ? [] : await httpsRecords(wish.state)
-  const alike = merged([...places, ...recorded.map(({ kind, settings }) => ({ kind, settings }))])
-  return alike.map(({ kind, settings }) =>
-    createHttpsPlace(kind, kind === 'oss' ? { ...settings, ...edgeEndpoints(values) } : settings, context),
-  )
+  const { records } = await httpsRecords(wish.state)
+  const isAll = asked.length === 0 && names.length === 0
+  const make = ({ kind, settings }: PlaceSettings): HttpsPlace =>
+    createHttpsPlace(kind, kind === 'oss' ? { ...settings, ...edgeEndpoints(values) } : settings, context)
+  return merged(places, records, isAll, make)
 }
 
 /** Domains of CDN and DCDN may fetch from a bucket. */
@@ -187,15 +187,24 @@ const notListed = (what: string, action: string): CertError =>
     hint: `grant ${action}, or name the domains`,
   })
 
-/** One place for each, with the domains of a bucket together. */
-const merged = (all: readonly PlaceSettings[]): PlaceSettings[] => {
+/** One place for each, with the domains of a bucket together, those too that were meant when it was changed. */
+const merged = (
+  all: readonly PlaceSettings[],
+  records: readonly HttpsRecord[],
+  isAll: boolean,
+  make: (settings: PlaceSettings) => HttpsPlace,
+): HttpsPlace[] => {
   const places = new Map<string, PlaceSettings>()
-  for (const { kind, settings } of all) {
-    const { domains, ...rest } = settings
-    const key = JSON.stringify([kind, Object.entries(rest).sort()])
-    const before = places.get(key)?.settings['domains']
-    const together = [...new Set([before, domains].flatMap((one) => (typeof one === 'string' ? one.split(',') : [])))]
-    places.set(key, { kind, settings: { ...rest, ...(together.length > 0 && { domains: together.sort().join() }) } })
+  const add = (one: PlaceSettings, isNew: boolean): void => {
+    const { identity } = make(one)
+    const known = places.get(identity)
+    if (known === undefined && !isNew) return
+    const { domains, ...settings } = known?.settings ?? one.settings
+    const together = [domains, one.settings['domains']].flatMap((of) => (typeof of === 'string' ? of.split(',') : []))
+    const named = [...new Set(together)].sort().join()
+    places.set(identity, { kind: one.kind, settings: { ...settings, ...(named !== '' && { domains: named }) } })
   }
-  return [...places.values()]
+  for (const one of all) add(one, true)
+  for (const { kind, settings } of records) add({ kind, settings }, isAll)
+  return [...places.values()].map(make)
 }

@@ -2,6 +2,7 @@ import { eachOf } from '../each-of.js'
 import { CertError, toCertError } from '../errors.js'
 import { changeHttps, type HttpsVerb, type PlaceReport } from '../https/change-https.js'
 import type { HttpsPlace, HttpsState } from '../https/https-place.js'
+import { lastChange } from '../https/saved-https.js'
 import { type VersionsServed, versionsOf } from '../proof/tls-versions.js'
 import { deploymentNames, readDeployments } from '../state/deployments.js'
 import { readHttpsRecord } from '../state/https-record.js'
@@ -9,8 +10,8 @@ import { StateFolder } from '../state/state-folder.js'
 import { type Command, defineCommand, exitCodes, type Parsed, type Surroundings } from './command.js'
 import { commonFlags, openState, reachFlags, stateRoot } from './common-flags.js'
 import { openReach, type Reach } from './deployment.js'
-import { type Flags, toggle, type Values } from './flag.js'
-import { placeFlags, targetValuesOf, type WishValues, wishFlags, wishOf } from './https-flags.js'
+import { type Flags, toggle, typed, type Values } from './flag.js'
+import { placeFlags, targetValuesOf, wishFlags, wishOf } from './https-flags.js'
 import { type InterlockOptions, type ProvenByHttp, requireSafe } from './https-interlock.js'
 import { httpsPlaces } from './https-places.js'
 import { printJson } from './json.js'
@@ -24,15 +25,20 @@ import { openConfig } from './wanted-targets.js'
 const verbs = ['status', 'enforce', 'relax', 'restore', 'disable'] as const
 type Verb = (typeof verbs)[number]
 
+// How long an emergency waits for others that are at work on a place, in ms.
+const longestPatience = 5000
+
 // Side by side; each waits for the network most of its time.
 const placesAtOnce = 4
 
 const flags = {
   ...placeFlags,
-  all: toggle('every place of the configuration, and every other that a certificate was put to'),
-  live: toggle('status: try every version of TLS at every domain'),
+  ...typed({
+    all: toggle('every place of the configuration, and every other that a certificate was put to'),
+    live: toggle('status: try every version of TLS at every domain'),
+    force: toggle('restore: also what somebody else has changed since'),
+  }),
   ...wishFlags,
-  force: toggle('restore: also what somebody else has changed since'),
   'dry-run': toggle('show what stands there and what would, and change nothing'),
   ...reachFlags,
   ...proofFlags,
@@ -160,8 +166,12 @@ const lookAtAll = (places: readonly HttpsPlace[], work: Work): Promise<ShownPlac
     }
   })
 
-const unreadWarnings = ({ name }: HttpsPlace, { unread }: HttpsState): string[] =>
-  Object.entries(unread).map(([part, error]) => `${part} of ${name} is not known: ${error.message}`)
+const unreadWarnings = ({ name, kind }: HttpsPlace, { unread, parts, facts }: HttpsState): string[] => [
+  ...Object.entries(unread).map(([part, error]) => `${part} of ${name} is not known: ${error.message}`),
+  ...(kind === 'oss' && facts.plainHttp === null && typeof parts['policy'] === 'string'
+    ? [`the policy of ${name} cannot be made sense of, so what becomes of plain HTTP is not known`]
+    : []),
+]
 
 const relaxedAt = async ({ identity }: HttpsPlace, { values, surroundings }: Work): Promise<string | undefined> => {
   const state = StateFolder.at(stateRoot(values, surroundings))
@@ -182,17 +192,20 @@ const changeAll = async (
   work: Work,
 ): Promise<ShownPlace[]> => {
   const { values, surroundings, terminal } = work
-  const wanted = verbOf(verb, values)
+  const wanted = await verbOf(verb, places, work)
   // Nothing of it is made on disk by a dry run.
   const state = values['dry-run']
     ? StateFolder.at(stateRoot(values, surroundings))
     : await openState(values, surroundings)
   const interlock = once(() => interlockOf(work))
+  const change = surroundings.now().toISOString()
   return await eachOf(places, placesAtOnce, async (place) => {
-    const report = await changeOne(place, wanted, work, state, interlock).catch((error: unknown): PlaceReport => {
-      if (surroundings.signal.aborted) throw error
-      return { status: 'failed', changes: [], state: undefined, warnings: [], error: toCertError(error) }
-    })
+    const report = await changeOne(place, wanted, work, state, change, interlock).catch(
+      (error: unknown): PlaceReport => {
+        if (surroundings.signal.aborted) throw error
+        return { status: 'failed', changes: [], state: undefined, warnings: [], error: toCertError(error) }
+      },
+    )
     const relaxedSince = await relaxedAt(place, work)
     terminal.stop(place.name)
     return { place, ...report, relaxedSince, live: undefined }
@@ -204,6 +217,7 @@ const changeOne = async (
   verb: HttpsVerb,
   { values, surroundings, terminal }: Work,
   state: StateFolder | CertError,
+  change: string,
   interlock: () => Promise<InterlockOptions>,
 ): Promise<PlaceReport> => {
   const warnings: string[] = []
@@ -214,6 +228,8 @@ const changeOne = async (
   terminal.start(place.name)
   const report = await changeHttps(place, verb, {
     state,
+    change,
+    patience: longestPatience,
     dryRun: values['dry-run'],
     now: surroundings.now,
     signal: surroundings.signal,
@@ -226,9 +242,23 @@ const changeOne = async (
   return { ...report, warnings: [...warnings, ...report.warnings] }
 }
 
-const verbOf = (verb: Exclude<Verb, 'status'>, values: HttpsValues & WishValues): HttpsVerb => {
+/** @throws CertError USAGE */
+const verbOf = async (
+  verb: Exclude<Verb, 'status'>,
+  places: readonly HttpsPlace[],
+  { values, surroundings }: Work,
+): Promise<HttpsVerb> => {
   if (verb === 'enforce') return { verb, wish: wishOf(values) }
-  return verb === 'restore' ? { verb, overwrites: values.force } : { verb }
+  if (verb !== 'restore') return { verb }
+  const state = StateFolder.at(stateRoot(values, surroundings))
+  // Found out before anybody is waited for: what somebody else puts back meanwhile is not put back once more.
+  const change = lastChange(await Promise.all(places.map(({ identity }) => readHttpsRecord(state, identity))))
+  if (change !== undefined) return { verb, change, overwrites: values.force }
+  throw new CertError(
+    'USAGE',
+    `nothing is saved of ${places.map(({ name }) => name).join(', ')}: acme-oss changed nothing there, or put it back already`,
+    { hint: 'acme-oss https status shows what stands there now' },
+  )
 }
 
 /** What is looked at before HTTPS is enforced anywhere. */
@@ -262,7 +292,15 @@ const provenByHttp = async (
     state,
     read: parsed.read,
   })
-  const wanted = await Promise.all(all.map((one) => one.wanted().catch(() => undefined)))
+  const wanted = await Promise.all(
+    all.map((one) =>
+      one.wanted().catch((error: unknown) => {
+        const why = toCertError(error).message
+        terminal.warning(`whether ${one.name} is proven by plain HTTP is not known: ${why}`)
+        return undefined
+      }),
+    ),
+  )
   return wanted.flatMap((one) => {
     if (one?.issue.solver['challenge'] !== 'http-01') return []
     const { solver, challengeBucket } = one.issue.solver

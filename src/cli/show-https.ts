@@ -2,6 +2,7 @@ import type { CertError } from '../errors.js'
 import type { ChangeReport } from '../https/change-https.js'
 import type { HttpsFacts, HttpsPlace, HttpsState } from '../https/https-place.js'
 import { triedVersions, type VersionsServed } from '../proof/tls-versions.js'
+import { printable } from './deployment.js'
 import { errorJson } from './json.js'
 import type { Terminal } from './terminal.js'
 
@@ -42,7 +43,7 @@ export const showPlace = (terminal: Terminal, verb: string, shown: ShownPlace): 
   }
   if (relaxedSince !== undefined) {
     terminal.result(
-      `    ${terminal.paint('yellow', `relaxed since ${minuteOf(relaxedSince)}`)}: acme-oss https restore or enforce ends it`,
+      `    ${terminal.paint('yellow', `relaxed since ${minuteOf(relaxedSince)}`)}: acme-oss https restore or enforce of it ends that`,
     )
   }
   if (error !== undefined)
@@ -60,7 +61,8 @@ const showChange = (terminal: Terminal, { does, before, after, status }: ChangeR
   terminal.result(`      after:  ${oneLine(after)}`)
 }
 
-const oneLine = (text: string | null): string => (text === null ? 'nothing' : text.replace(/\s+/g, ' ').trim())
+const oneLine = (text: string | null): string =>
+  text === null ? 'nothing' : printable(text.replace(/\s+/g, ' ').trim())
 
 const factLines = ({ https, plainHttp, redirectCode, tls, hsts, http2, gzip, brotli }: HttpsFacts): string[] => {
   const words = [

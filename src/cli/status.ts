@@ -2,14 +2,14 @@ import { resolve } from 'node:path'
 import { writeDurably } from '../durable-file.js'
 import { eachOf } from '../each-of.js'
 import { CertError, systemCode } from '../errors.js'
-import { defaultThresholds, relaxedConcerns, type Thresholds } from '../monitor/concerns.js'
+import { defaultThresholds, httpsConcerns, type Thresholds } from '../monitor/concerns.js'
 import { Metrics } from '../monitor/metrics.js'
 import { type NameFacts, readAllFacts, recordedNames } from '../monitor/name-facts.js'
 import { type NameStanding, nameStanding } from '../monitor/name-standing.js'
 import { standingsOf, type TargetStanding } from '../monitor/standing.js'
 import { redact } from '../secret.js'
 import { recordedChain } from '../state/deployments.js'
-import { type RelaxedPlace, relaxedPlaces } from '../state/https-record.js'
+import { type HttpsRecords, httpsRecords, relaxedPlaces } from '../state/https-record.js'
 import { readLastRun } from '../state/last-run.js'
 import { StateFolder } from '../state/state-folder.js'
 import { createTarget } from '../targets/index.js'
@@ -62,11 +62,11 @@ export const command = defineCommand({
     const state = StateFolder.at(stateRoot(values, surroundings))
     const names = await chosenNames(state, words, await recordedNames(state))
     // Asked for some names, one is not told of what is about none of them.
-    const relaxed = words.length > 0 ? [] : await relaxedPlaces(state)
-    const report = reportOf(values, { terminal, state, surroundings, relaxed, isAsked: words.length > 0 }, names.length)
+    const https = words.length > 0 ? { records: [], damaged: [] } : await httpsRecords(state)
+    const report = reportOf(values, { terminal, state, surroundings, https, isAsked: words.length > 0 }, names.length)
     const look = lookerOf(state, values, surroundings, terminal)
     const thresholds: Thresholds = { expiryDays: values['expiry-days'] }
-    let needsAttention = relaxed.length > 0
+    let needsAttention = httpsConcerns(https).length > 0
     try {
       for await (const some of batches(readAllFacts(state, names))) {
         const standings = await eachOf(some, namesAtOnce, async (facts) =>
@@ -160,7 +160,7 @@ interface ReportContext {
   readonly terminal: Terminal
   readonly state: StateFolder
   readonly surroundings: Surroundings
-  readonly relaxed: readonly RelaxedPlace[]
+  readonly https: HttpsRecords
   readonly isAsked: boolean
 }
 
@@ -183,23 +183,29 @@ const reportOf = (values: StatusValues, context: ReportContext, count: number): 
   }
 }
 
-const jsonReport = ({ terminal, surroundings, relaxed }: ReportContext): Report => {
+const jsonReport = ({ terminal, surroundings, https }: ReportContext): Report => {
   // As text, which takes a tenth of the room.
   const results: string[] = []
   return {
     add: (standing) => results.push(...standingJson(standing, surroundings.now()).map(printJson)),
     end: async (needsAttention) => {
       const head = printJson({ schema: 'acme-oss/1', command: 'status', ok: !needsAttention }).slice(0, -1)
-      const tail = printJson({ relaxed: relaxed.map(relaxedJson), warnings: [], error: null }).slice(1)
+      const tail = printJson({
+        relaxed: relaxedPlaces(https).map(relaxedJson),
+        warnings: https.damaged.map(damagedHttps),
+        error: null,
+      }).slice(1)
       terminal.result(`${head},"results":[${results.join(',')}],${tail}`)
     },
   }
 }
 
+const damagedHttps = (path: string): string => `what was saved of the HTTPS of a place is damaged: ${path}`
+
 // More than these are a table first, and then only those that need a person.
 const fewNames = 10
 
-const textReport = ({ terminal, state, surroundings, relaxed, isAsked }: ReportContext, count: number): Report => {
+const textReport = ({ terminal, state, surroundings, https, isAsked }: ReportContext, count: number): Report => {
   const inFull: NameStanding[] = []
   let isEmpty = true
   const isTable = count > 1
@@ -216,18 +222,18 @@ const textReport = ({ terminal, state, surroundings, relaxed, isAsked }: ReportC
         if (isTable) terminal.result('')
         showStanding(terminal, standing, surroundings.now())
       }
-      for (const one of relaxedConcerns(relaxed)) showConcern(terminal, one)
+      for (const one of httpsConcerns(https)) showConcern(terminal, one)
     },
   }
 }
 
-const metricsReport = (place: string, { terminal, state, surroundings, relaxed }: ReportContext): Report => {
+const metricsReport = (place: string, { terminal, state, surroundings, https }: ReportContext): Report => {
   const metrics = new Metrics()
   return {
     add: (standing) => metrics.add(standing, surroundings.now()),
     end: async () => {
       const run = await readLastRun(state)
-      metrics.addOthers(relaxed, run?.at)
+      metrics.addOthers(relaxedPlaces(https), run?.at)
       const all = redact(metrics.text())
       if (place === '-') return terminal.result(all.trimEnd())
       const path = resolve(surroundings.folder, place)

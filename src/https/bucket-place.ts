@@ -13,8 +13,6 @@ import { deniesPlainHttp, readPolicy } from './policy-statement.js'
 
 export interface BucketPlaceOptions {
   readonly bucket: string
-  /** Where its configuration is. */
-  readonly endpoint: string
   /** Whose hosted certificates are meant, as `canonicalName` spells them; all that are bound and enabled where empty. */
   readonly domains: readonly string[]
   readonly configuration: BucketConfiguration
@@ -27,14 +25,15 @@ export interface BucketPlaceOptions {
 
 /** A bucket, with the domains that are bound to it. */
 export const bucketPlace = (options: BucketPlaceOptions): HttpsPlace => {
-  const { bucket, endpoint, settings, bound } = options
+  const { bucket, settings, bound } = options
   return {
     kind: 'oss',
-    identity: `oss ${bucket} at ${endpoint}`,
+    // No two buckets are called alike, wherever they are reached.
+    identity: `oss ${bucket}`,
     name: `bucket ${bucket}`,
     settings,
     hosts: async (signal) => hostsOf(options, await bound.list(signal)),
-    read: (signal) => readBucket(options, signal),
+    read: (signal, scope) => (scope === undefined ? readBucket(options, signal) : readPolicyOf(options, signal)),
     plan: (aim, state) => planBucket(options, aim, state),
     certificatesIn: (parts) =>
       Object.keys(parts).filter((part) => part.startsWith(certificatePart('')) && parts[part] !== null),
@@ -61,6 +60,13 @@ const notBound = (domain: string, bucket: string): CertError =>
   new CertError('USAGE', `${domain} is not bound to the bucket ${bucket}`, {
     hint: 'look for a typing error; the console shows the domains of a bucket',
   })
+
+/** All that `relax` needs. */
+const readPolicyOf = async (options: BucketPlaceOptions, signal: AbortSignal): Promise<HttpsState> => {
+  const policy = (await options.configuration.read('policy', signal)) ?? null
+  const parts = { policy }
+  return { parts, unread: {}, facts: { ...otherFacts, ...factsOf(options, parts), https: null } }
+}
 
 const readBucket = async (options: BucketPlaceOptions, signal: AbortSignal): Promise<HttpsState> => {
   const { bucket, domains, configuration, bound } = options

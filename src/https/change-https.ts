@@ -1,22 +1,32 @@
+import { isGone } from '../aliyun/edge-domains.js'
+import { vendorCode } from '../aliyun/oss-client.js'
 import { CertError, toCertError } from '../errors.js'
-import { type HttpsRecord, readHttpsRecord, type SavedHttps, writeHttpsRecord } from '../state/https-record.js'
+import { type HttpsRecord, readHttpsRecord, writeHttpsRecord } from '../state/https-record.js'
 import { withLock } from '../state/lock.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { HttpsAim, HttpsChange, HttpsParts, HttpsPlace, HttpsState } from './https-place.js'
 import type { HttpsWish } from './https-wish.js'
+import { begin, changedSince, emptyRecord, restorableOf, settled, unwound } from './saved-https.js'
 
 /** What is to become of a place. */
 export type HttpsVerb =
   | { readonly verb: 'enforce'; readonly wish: HttpsWish }
   | { readonly verb: 'relax' | 'disable' }
-  /** @param overwrites also what somebody else has changed since */
-  | { readonly verb: 'restore'; readonly overwrites: boolean }
+  /**
+   * @param change the one that is to be put back: where it is not the last, it has been put back already
+   * @param overwrites also what somebody else has changed since
+   */
+  | { readonly verb: 'restore'; readonly change: string; readonly overwrites: boolean }
 
 export interface ChangeOptions {
   /** Where what stands there is saved; without it nothing but plain HTTP is brought back. */
   readonly state: StateFolder | CertError
+  /** When this run began: the name of the change, the same at every place. */
+  readonly change: string
   /** Says what would be done, and does nothing. */
   readonly dryRun: boolean
+  /** How long an emergency waits for others that are at work on the place, in ms. */
+  readonly patience: number
   readonly now: () => Date
   readonly signal: AbortSignal
   readonly onWait?: ((owner: string) => void) | undefined
@@ -42,64 +52,94 @@ export interface PlaceReport {
  * @throws CertError INTERRUPTED
  */
 export const changeHttps = async (place: HttpsPlace, verb: HttpsVerb, options: ChangeOptions): Promise<PlaceReport> => {
-  const { state, dryRun, signal, onWait } = options
+  const { state, dryRun, signal } = options
   try {
-    if (state instanceof CertError) return await change(place, verb, undefined, options)
-    if (dryRun) return await change(place, verb, state, options)
-    return await withLock(state, `https ${place.identity}`, { signal, onWait }, () =>
-      change(place, verb, state, options),
-    )
+    if (state instanceof CertError || dryRun) return await change(place, verb, options)
+    if (verb.verb === 'relax') return await urgently(place, verb, { ...options, state })
+    return await alone(place, state, options, signal, () => change(place, verb, options))
   } catch (error) {
     if (signal.aborted) throw error
     return { status: 'failed', changes: [], state: undefined, warnings: [], error: toCertError(error) }
   }
 }
 
+const alone = <T>(
+  { identity }: HttpsPlace,
+  state: StateFolder,
+  { onWait }: ChangeOptions,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> => withLock(state, `https ${identity}`, { signal, onWait }, work)
+
+/** In an emergency nobody waits long for others, nor for a folder in which no lock can be made. */
+const urgently = async (
+  place: HttpsPlace,
+  verb: HttpsVerb,
+  options: ChangeOptions & { readonly state: StateFolder },
+): Promise<PlaceReport> => {
+  const { state, signal, patience } = options
+  const waiting = AbortSignal.any([signal, AbortSignal.timeout(patience)])
+  let isBegun = false
+  try {
+    return await alone(place, state, options, waiting, () => {
+      isBegun = true
+      return change(place, verb, options)
+    })
+  } catch (error) {
+    if (isBegun || signal.aborted) throw error
+    return await change(place, verb, options, [`${toCertError(error).message}: that was not waited for`])
+  }
+}
+
 const change = async (
   place: HttpsPlace,
   verb: HttpsVerb,
-  folder: StateFolder | undefined,
   options: ChangeOptions,
+  warned: readonly string[] = [],
 ): Promise<PlaceReport> => {
-  const { state, dryRun, now, signal } = options
-  const record = (folder && (await readHttpsRecord(folder, place.identity))) ?? emptyRecord(place)
-  const before = await place.read(signal)
-  const { changes, warnings } = place.plan(aimOf(verb, record, before, place), before)
-  const said = [...warnings]
+  const { state, dryRun, signal } = options
+  const isUrgent = verb.verb === 'relax'
+  const scope = isUrgent ? 'plain HTTP' : undefined
+  const book = await Book.open(place, state, isUrgent)
+  const said = [...warned, ...book.warnings]
+  if (verb.verb === 'restore' && book.record.saved.at(-1)?.change !== verb.change) {
+    return { status: 'unchanged', changes: [], state: undefined, warnings: said, error: undefined }
+  }
+  const before = await place.read(signal, scope).catch((error: unknown) => {
+    if (verb.verb !== 'restore' || dryRun || !isNoMore(error)) throw error
+    return undefined
+  })
+  if (before === undefined) {
+    // Nothing can be put back there, nor is there anything to be reminded of.
+    await book.forget()
+    said.push(`there is no ${place.name} any more: what was saved of it is forgotten`)
+    return { status: 'unchanged', changes: [], state: undefined, warnings: said, error: undefined }
+  }
+  const aim = aimOf(verb, book.record, before, place, dryRun, said)
+  const { changes, warnings } = place.plan(aim, before)
+  said.push(...warnings)
   if (dryRun) {
     const status = changes.length === 0 ? 'unchanged' : 'planned'
     return { status, changes: changes.map(reportOf('planned')), state: before, warnings: said, error: undefined }
   }
   if (changes.length === 0) {
-    if (folder !== undefined) await keep(folder, record, settled(record, verb, before.parts))
+    said.push(...(await book.end(verb, before.parts)))
     return { status: 'unchanged', changes: [], state: before, warnings: said, error: undefined }
   }
-  const begun = begin(record, verb, before.parts, now())
-  if (folder !== undefined) await keep(folder, record, begun)
-  // An emergency does not wait for a disk.
-  else if (verb.verb === 'relax') said.push(`${unsaved(state)}: what stood at ${place.name} is not saved`)
-  else
-    throw new CertError(
-      'STATE_UNUSABLE',
-      `${unsaved(state)}, and nothing is changed without what stands there being saved`,
-      { hint: 'give a folder that this user can write with --state-dir or ACME_OSS_STATE_DIR' },
-    )
-
+  said.push(...(await book.begin(verb, before.parts, options)))
   const reports: ChangeReport[] = []
   let error: CertError | undefined
   for (const one of changes) {
-    const report = error === undefined ? await carryOut(one, signal).catch(toFailure) : 'skipped'
+    const report = error === undefined ? await carryOut(one, signal).catch(toCertError) : 'skipped'
     if (report instanceof CertError) error = report
     const done = reportOf(report instanceof CertError ? 'failed' : report)(one)
     reports.push(done)
     options.onChange?.(done)
   }
   if (signal.aborted && error !== undefined) throw error
-  const after = await place.read(signal).catch(() => undefined)
+  const after = await place.read(signal, scope).catch(() => undefined)
   if (after !== undefined && error === undefined) said.push(...unlike(changes, after.parts, place.name))
-  if (folder !== undefined && error === undefined) {
-    await keep(folder, begun, settled(begun, verb, after?.parts ?? planned(before.parts, changes)))
-  }
+  if (error === undefined) said.push(...(await book.end(verb, after?.parts ?? planned(before.parts, changes))))
   return { status: error === undefined ? 'changed' : 'failed', changes: reports, state: after, warnings: said, error }
 }
 
@@ -108,98 +148,95 @@ const carryOut = async ({ run }: HttpsChange, signal: AbortSignal): Promise<'cha
   return 'changed'
 }
 
-const toFailure = (error: unknown): CertError => toCertError(error)
-
 const reportOf =
   (status: ChangeReport['status']) =>
   ({ part, does, before, after }: HttpsChange): ChangeReport => ({ part, does, before, after, status })
 
-const unsaved = (state: StateFolder | CertError): string =>
-  state instanceof CertError ? state.message : 'there is no state folder'
+const isNoMore = (error: unknown): boolean => isGone(error) || vendorCode(error) === 'NoSuchBucket'
 
-const emptyRecord = ({ identity, kind, name, settings }: HttpsPlace): HttpsRecord => ({
-  schema: 1,
-  identity,
-  kind,
-  name,
-  settings,
-  saved: [],
-})
-
-const keep = async (folder: StateFolder, before: HttpsRecord, after: HttpsRecord): Promise<void> => {
-  if (before !== after) await writeHttpsRecord(folder, after)
-}
-
-/** @throws CertError USAGE, HTTPS_CHANGED_SINCE */
-const aimOf = (verb: HttpsVerb, record: HttpsRecord, state: HttpsState, place: HttpsPlace): HttpsAim => {
+/** @throws CertError HTTPS_CHANGED_SINCE, and why something could not be read */
+const aimOf = (
+  verb: HttpsVerb,
+  record: HttpsRecord,
+  state: HttpsState,
+  place: HttpsPlace,
+  dryRun: boolean,
+  said: string[],
+): HttpsAim => {
   if (verb.verb !== 'restore') return verb
   const last = record.saved.at(-1)
-  if (last === undefined) {
-    throw new CertError(
-      'USAGE',
-      `nothing is saved of ${place.name}: acme-oss changed nothing there, or put it back already`,
-      {
-        hint: 'acme-oss https status shows what stands there now',
-      },
-    )
+  const { parts, foreign } = last === undefined ? { parts: {}, foreign: [] } : restorableOf(last, state, place)
+  if (foreign.length > 0 && !verb.overwrites) {
+    if (!dryRun) throw changedSince(foreign, place)
+    said.push(`${changedSince(foreign, place).message}: only --force puts it back`)
   }
-  return { verb: 'restore', parts: partsToRestore(last, state.parts, place, verb.overwrites) }
+  return { verb: 'restore', parts }
 }
 
-/**
- * What the change altered and nobody else has since. A certificate that stands there by now is newer than the one that
- * was taken away, so it stays.
- * @throws CertError HTTPS_CHANGED_SINCE
- */
-const partsToRestore = (
-  { before, left }: SavedHttps,
-  current: HttpsParts,
-  { name, certificatesIn }: HttpsPlace,
-  overwrites: boolean,
-): HttpsParts => {
-  // Of a change that was not carried through nobody knows how far it went.
-  const altered = Object.keys(before).filter((part) => left === undefined || before[part] !== left[part])
-  const newer = certificatesIn(current)
-  const parts = altered.filter((part) => !newer.includes(part))
-  const foreign = parts.filter(
-    (part) => left !== undefined && current[part] !== left[part] && current[part] !== before[part],
-  )
-  if (foreign.length > 0 && !overwrites) {
-    throw new CertError('HTTPS_CHANGED_SINCE', `somebody has changed ${foreign.join(', ')} of ${name} since then`, {
-      hint: 'see with --dry-run what would be put back; --force does it all the same, and what was changed since is lost',
-    })
+/** The record of one place while it is changed. In an emergency, what cannot be written down is a warning. */
+class Book {
+  readonly warnings: string[] = []
+  readonly #folder: StateFolder | undefined
+  readonly #isUrgent: boolean
+  #record: HttpsRecord
+
+  private constructor(folder: StateFolder | undefined, record: HttpsRecord, isUrgent: boolean) {
+    this.#folder = folder
+    this.#record = record
+    this.#isUrgent = isUrgent
   }
-  return Object.fromEntries(parts.map((part) => [part, before[part] ?? null]))
+
+  /** @throws CertError STATE_UNUSABLE */
+  static async open(place: HttpsPlace, state: StateFolder | CertError, isUrgent: boolean): Promise<Book> {
+    try {
+      if (state instanceof CertError) throw isUrgent ? state : noRecord(state)
+      const known = await readHttpsRecord(state, place.identity)
+      return new Book(state, known ?? emptyRecord(place), isUrgent)
+    } catch (error) {
+      if (!isUrgent) throw error
+      const book = new Book(undefined, emptyRecord(place), isUrgent)
+      book.warnings.push(`${toCertError(error).message}: what stood at ${place.name} is not saved`)
+      return book
+    }
+  }
+
+  get record(): HttpsRecord {
+    return this.#record
+  }
+
+  begin(verb: HttpsVerb, before: HttpsParts, { change, now }: ChangeOptions): Promise<string[]> {
+    // What is put back is what was saved.
+    if (verb.verb === 'restore') return Promise.resolve([])
+    return this.#keep(begin(this.#record, { verb: verb.verb, change, now: now() }, before))
+  }
+
+  end(verb: HttpsVerb, left: HttpsParts): Promise<string[]> {
+    return this.#keep(verb.verb === 'restore' ? unwound(this.#record) : settled(this.#record, verb.verb, left))
+  }
+
+  async forget(): Promise<void> {
+    const { relaxedSince: _over, ...rest } = this.#record
+    await this.#keep({ ...rest, saved: [] })
+  }
+
+  async #keep(record: HttpsRecord): Promise<string[]> {
+    if (record === this.#record || this.#folder === undefined) return []
+    this.#record = record
+    try {
+      await writeHttpsRecord(this.#folder, record)
+      return []
+    } catch (error) {
+      if (!this.#isUrgent) throw error
+      return [`${toCertError(error).message}: what stood at ${record.name} is not saved`]
+    }
+  }
 }
 
-/** What stands there goes on record before it is touched; once, however often a change has to be begun anew. */
-const begin = (record: HttpsRecord, { verb }: HttpsVerb, before: HttpsParts, now: Date): HttpsRecord => {
-  if (verb === 'restore') return record
-  const last = record.saved.at(-1)
-  const isBegun = last !== undefined && last.left === undefined && last.verb === verb
-  const { relaxedSince } = record
-  const saved: SavedHttps = { at: now.toISOString(), verb, before, ...(relaxedSince !== undefined && { relaxedSince }) }
-  return {
-    ...record,
-    // Plain HTTP may be back from the first request on.
-    ...(verb === 'relax' && { relaxedSince: relaxedSince ?? now.toISOString() }),
-    saved: isBegun ? record.saved : [...record.saved, saved],
-  }
-}
-
-/** What is on record once all is as it was to be. */
-const settled = (record: HttpsRecord, { verb }: HttpsVerb, left: HttpsParts): HttpsRecord => {
-  const last = record.saved.at(-1)
-  const earlier = record.saved.slice(0, -1)
-  const { relaxedSince, ...rest } = record
-  if (verb === 'restore') {
-    return { ...rest, ...(last?.relaxedSince !== undefined && { relaxedSince: last.relaxedSince }), saved: earlier }
-  }
-  const isOpen = last !== undefined && last.left === undefined && last.verb === verb
-  const saved = isOpen ? [...earlier, { ...last, left }] : record.saved
-  if (verb === 'relax') return isOpen ? { ...record, saved } : record
-  return isOpen || relaxedSince !== undefined ? { ...rest, saved } : record
-}
+const noRecord = ({ message, hint, cause }: CertError): CertError =>
+  new CertError('STATE_UNUSABLE', `${message}, and nothing is changed without what stands there being saved`, {
+    hint,
+    cause,
+  })
 
 const planned = (before: HttpsParts, changes: readonly HttpsChange[]): HttpsParts => ({
   ...before,

@@ -22,23 +22,22 @@ export interface EdgePlaceOptions {
   /** As the product spells it: a wildcard begins with a dot. */
   readonly domain: string
   readonly domains: EdgeDomains
-  /** Scheme, host and port of the API. */
-  readonly endpoint: string
   /** What it takes to make this place again. */
   readonly settings: HttpsPlace['settings']
 }
 
 /** A domain of CDN or DCDN. */
 export const edgePlace = (options: EdgePlaceOptions): HttpsPlace => {
-  const { domain, domains, endpoint, settings } = options
+  const { domain, domains, settings } = options
   const { product } = domains
   return {
     kind: product,
-    identity: `${product} ${domain} at ${endpoint}`,
+    // A domain is in one account, and there once.
+    identity: `${product} ${domain}`,
     name: placeName(options),
     settings,
     hosts: async () => [hostToLookAt(domain)],
-    read: (signal) => read(options, signal),
+    read: (signal, scope) => read(options, scope, signal),
     plan(aim, state) {
       const { moves, warnings } = planEdge({ product, domain }, aim, state)
       return { changes: moves.map((_, i) => changeOf(options, moves.slice(i), state)), warnings }
@@ -51,19 +50,24 @@ export const edgePlace = (options: EdgePlaceOptions): HttpsPlace => {
 
 const placeName = ({ domain, domains }: EdgePlaceOptions): string => `${domains.product.toUpperCase()} domain ${domain}`
 
-const read = async (options: EdgePlaceOptions, signal: AbortSignal): Promise<HttpsState> => {
+const read = async (
+  options: EdgePlaceOptions,
+  scope: 'plain HTTP' | undefined,
+  signal: AbortSignal,
+): Promise<HttpsState> => {
   const { domain, domains } = options
   const parts: Record<string, string | null> = {}
   const unread: Record<string, CertError> = {}
   // Both are over before anything is said: nothing is left running.
   const asked = [
     orRefusal(() => domains.functions.read(domain, edgeFunctionNames, signal)),
-    orRefusal(() => domains.shownCertificate(domain, signal)),
+    // Whatever it has, plain HTTP can be let in again.
+    scope === undefined ? orRefusal(() => domains.shownCertificate(domain, signal)) : undefined,
   ] as const
   await Promise.allSettled(asked)
   const [functions, certificate] = await Promise.all(asked)
   if (certificate instanceof CertError) unread[httpsPart] = certificate
-  else parts[httpsPart] = textOfHttps(certificate)
+  else if (certificate !== undefined) parts[httpsPart] = textOfHttps(certificate)
   if (!(functions instanceof CertError)) parts[rulesPart] = textOfRules(functions)
   for (const name of edgeFunctionNames) {
     const found = functions instanceof CertError ? functions : textOrDoubt(options, functions, name)

@@ -12,8 +12,12 @@ export interface HttpsPlace {
   readonly settings: Readonly<Record<string, string | boolean>>
   /** The host names that visitors come by. @throws CertError */
   hosts(signal: AbortSignal): Promise<readonly string[]>
-  /** What stands there now. @throws CertError: it cannot be found out */
-  read(signal: AbortSignal): Promise<HttpsState>
+  /**
+   * What stands there now.
+   * @param scope `plain HTTP`: only what says whether that is answered, whatever keeps the rest from being read
+   * @throws CertError: it cannot be found out
+   */
+  read(signal: AbortSignal, scope?: 'plain HTTP'): Promise<HttpsState>
   /** What has to be done, in order; nothing where all is as it is to be. No network, no clock. @throws CertError USAGE */
   plan(aim: HttpsAim, state: HttpsState): HttpsPlan
   /** The parts that hold a certificate: one that stands there is newer than one that was taken away. */

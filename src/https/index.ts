@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { BucketConfiguration } from '../aliyun/bucket-configuration.js'
 import type { CredentialSource } from '../aliyun/credentials.js'
 import type { EdgeProduct } from '../aliyun/edge-domains.js'
@@ -46,7 +47,6 @@ const bucket: Kind = {
     const { 'cdn-endpoint': _cdn, 'dcdn-endpoint': _dcdn, ...own } = settings
     return bucketPlace({
       bucket: name,
-      endpoint: endpoint.url.origin,
       domains: domainsIn(settings),
       configuration: new BucketConfiguration(client),
       bound: boundDomains(client),
@@ -67,11 +67,18 @@ const domainsIn = (settings: HttpsSettings): string[] =>
 
 const edge = (product: EdgeProduct): Kind => ({
   make: (settings, context) => {
-    const { domains, endpoint } = edgeDomains(product, text(settings, `${product}-endpoint`), context)
-    return edgePlace({ domain: text(settings, 'domain') ?? '', domains, endpoint, settings })
+    const { domains } = edgeDomains(product, text(settings, `${product}-endpoint`), context)
+    return edgePlace({ domain: edgeName(text(settings, 'domain') ?? ''), domains, settings })
   },
   permissions: (settings) => edgeHttpsPermissions({ product, domain: text(settings, 'domain') ?? '*' }),
 })
+
+/** As the product spells it. @throws CertError USAGE */
+const edgeName = (domain: string): string => {
+  const name = canonicalName(domain.replace(/^\./, '*.'))
+  if (name !== undefined && isIP(name) === 0) return name.replace(/^\*/, '')
+  throw new CertError('USAGE', `"${domain}" is not a domain`, { hint: 'such as www.example.com' })
+}
 
 const text = (settings: HttpsSettings, name: string): string | undefined => {
   const value = settings[name]

@@ -7,7 +7,7 @@ import {
   type Pending,
   pendingOf,
 } from '../state/deployment-record.js'
-import type { RelaxedPlace } from '../state/https-record.js'
+import { type HttpsRecords, type RelaxedPlace, relaxedPlaces } from '../state/https-record.js'
 import type { Concern, ConcernKind } from './concern.js'
 import type { NameFacts } from './name-facts.js'
 
@@ -42,15 +42,30 @@ export const concernsOf = (facts: NameFacts, thresholds: Thresholds, now: Date):
   return [...new Map(all.map((one) => [one.id, one])).values()]
 }
 
-export const relaxedConcerns = (relaxed: readonly RelaxedPlace[]): readonly Concern[] =>
-  relaxed.map(({ identity, name, since }) =>
+/** What a person should know of what was changed by `acme-oss https`. */
+export const httpsConcerns = (https: HttpsRecords): readonly Concern[] => [
+  ...relaxedConcerns(relaxedPlaces(https)),
+  ...https.damaged.map((path) =>
+    concern(
+      'damaged',
+      'https',
+      [path],
+      undefined,
+      `what was saved of the HTTPS of a place is damaged, and with it whether it is relaxed: ${path}`,
+      'look at what is in it, and move it away; acme-oss https status shows what stands at each place',
+    ),
+  ),
+]
+
+const relaxedConcerns = (relaxed: readonly RelaxedPlace[]): readonly Concern[] =>
+  relaxed.map(({ identity, name, since, flags }) =>
     concern(
       'relaxed',
       name,
       [identity],
       name,
       `HTTPS is not enforced at ${name} since ${minuteOf(since)}`,
-      `acme-oss https enforce or acme-oss https restore, once the emergency is over`,
+      `once the emergency is over: acme-oss https restore ${flags}, or acme-oss https enforce ${flags}`,
     ),
   )
 

@@ -1,12 +1,12 @@
-import { relaxedPlaces } from '../state/https-record.js'
+import { httpsRecords } from '../state/https-record.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { type Alert, stageOf } from './alerts.js'
-import { concernsOf, newestOf, relaxedConcerns } from './concerns.js'
+import { concernsOf, httpsConcerns, newestOf } from './concerns.js'
 import { type NameFacts, readAllFacts } from './name-facts.js'
 
 /** All that a person should know of, by what is on record: nobody is asked. @throws CertError STATE_UNUSABLE */
 export const currentAlerts = async (state: StateFolder, expiryDays: number, now: Date): Promise<readonly Alert[]> => {
-  const alerts: Alert[] = [...relaxedConcerns(await relaxedPlaces(state))]
+  const alerts: Alert[] = [...httpsConcerns(await httpsRecords(state))]
   for await (const facts of readAllFacts(state)) alerts.push(...alertsOf(facts, expiryDays, now))
   return alerts
 }

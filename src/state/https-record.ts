@@ -19,6 +19,8 @@ export interface HttpsRecord {
 
 export interface SavedHttps {
   readonly at: string
+  /** The run that changed it, the same at every place that it changed. */
+  readonly change: string
   readonly verb: 'enforce' | 'relax' | 'disable'
   /** Part by part; null where there was none. */
   readonly before: Readonly<Record<string, string | null>>
@@ -33,6 +35,8 @@ export interface RelaxedPlace {
   readonly identity: string
   readonly name: string
   readonly since: Date
+  /** That name it to `acme-oss https`. */
+  readonly flags: string
 }
 
 const folder = 'https'
@@ -61,18 +65,41 @@ export const writeHttpsRecord = async (state: StateFolder, record: HttpsRecord):
   await state.write(fileOf(record.identity), `${JSON.stringify({ ...record, saved }, null, 2)}\n`)
 }
 
-/** All places of which something is saved; those whose record is damaged are left out. @throws CertError STATE_UNUSABLE */
-export const httpsRecords = async (state: StateFolder): Promise<HttpsRecord[]> => {
-  const places = (await state.listFolders([folder])).sort()
-  const texts = await Promise.all(places.map((name) => state.read(fileOf(name))))
-  return texts.flatMap((text) => (text === undefined ? [] : (parse(text) ?? [])))
+/** All that is on record of places. */
+export interface HttpsRecords {
+  readonly records: readonly HttpsRecord[]
+  /** Files that cannot be made sense of: what they said is not known. */
+  readonly damaged: readonly string[]
 }
 
 /** @throws CertError STATE_UNUSABLE */
-export const relaxedPlaces = async (state: StateFolder): Promise<RelaxedPlace[]> =>
-  (await httpsRecords(state)).flatMap(({ identity, name, relaxedSince }) =>
-    relaxedSince === undefined ? [] : [{ identity, name, since: new Date(relaxedSince) }],
+export const httpsRecords = async (state: StateFolder): Promise<HttpsRecords> => {
+  const places = (await state.listFolders([folder])).sort()
+  const records: HttpsRecord[] = []
+  const damaged: string[] = []
+  for (const name of places) {
+    const text = await state.read(fileOf(name))
+    const record = text === undefined ? undefined : parse(text)
+    if (record !== undefined && state.path(record.identity) === state.path(name)) records.push(record)
+    else if (text !== undefined) damaged.push(state.path(...fileOf(name)))
+  }
+  return { records, damaged }
+}
+
+export const relaxedPlaces = ({ records }: HttpsRecords): RelaxedPlace[] =>
+  records.flatMap(({ identity, name, kind, settings, relaxedSince }) =>
+    relaxedSince === undefined
+      ? []
+      : [{ identity, name, since: new Date(relaxedSince), flags: flagsOf(kind, settings) }],
   )
+
+/** As one would type it. */
+const flagsOf = (kind: string, settings: HttpsRecord['settings']): string =>
+  kind === 'oss'
+    ? ['bucket', 'region', 'bucket-endpoint']
+        .flatMap((name) => (settings[name] === undefined ? [] : [`--${name} ${settings[name]}`]))
+        .join(' ')
+    : `--${kind}-domain ${settings['domain']}`
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -104,6 +131,7 @@ const isRecord = (value: unknown): value is HttpsRecord =>
 const isSaved = (value: unknown): boolean =>
   isObject(value) &&
   isTime(value['at']) &&
+  isText(value['change']) &&
   ['enforce', 'relax', 'disable'].includes(String(value['verb'])) &&
   isParts(value['before']) &&
   (value['left'] === undefined || isParts(value['left'])) &&

@@ -77,7 +77,6 @@ const newSite = (options: BucketOptions = {}, isHosted = true): Site => {
     })
     return bucketPlace({
       bucket: name,
-      endpoint: emulator.url,
       domains: [],
       configuration: new BucketConfiguration(client),
       bound: new BoundDomains(client),

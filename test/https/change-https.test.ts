@@ -1,12 +1,14 @@
 // How a place's HTTPS is changed, saved and put back, at a place that is a map: what real ones do is told elsewhere.
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { CertError } from '../../src/errors.js'
-import { type ChangeOptions, changeHttps, type HttpsVerb } from '../../src/https/change-https.js'
+import { type ChangeOptions, changeHttps, type HttpsVerb, type PlaceReport } from '../../src/https/change-https.js'
 import type { HttpsAim, HttpsChange, HttpsParts, HttpsPlace } from '../../src/https/https-place.js'
+import { lastChange } from '../../src/https/saved-https.js'
 import { httpsRecords, readHttpsRecord, relaxedPlaces } from '../../src/state/https-record.js'
+import { withLock } from '../../src/state/lock.js'
 import { StateFolder } from '../../src/state/state-folder.js'
 
 const wish = {
@@ -39,11 +41,15 @@ interface FakePlace extends HttpsPlace {
   readonly parts: Record<string, string | null>
   /** Changes that fail, by their part. */
   readonly broken: Set<string>
+  readonly unread: Record<string, CertError>
+  readonly gone: { value: boolean }
 }
 
 const fakePlace = (parts: HttpsParts): FakePlace => {
   const own: Record<string, string | null> = { ...parts }
   const broken = new Set<string>()
+  const unread: Record<string, CertError> = {}
+  const gone = { value: false }
   return {
     kind: 'oss',
     identity: 'https oss://my-site at https://cloud.example',
@@ -51,10 +57,16 @@ const fakePlace = (parts: HttpsParts): FakePlace => {
     settings: { bucket: 'my-site' },
     parts: own,
     broken,
+    unread,
+    gone,
     hosts: async () => [],
     hazards: async () => [],
     certificatesIn: (all) => Object.keys(all).filter((part) => part.startsWith('certificate ') && all[part] !== null),
-    read: async () => ({ parts: { ...own }, unread: {}, facts }),
+    read: async (_signal, scope) => {
+      if (gone.value) throw new CertError('CLOUD_REFUSED', 'it is gone', { vendor: { code: 'NoSuchBucket' } })
+      const { policy = null, ...rest } = own
+      return { parts: scope === undefined ? { policy, ...rest } : { policy }, unread: { ...unread }, facts }
+    },
     plan: (aim, { parts: before }) => {
       const after = aim.verb === 'restore' ? aim.parts : wanted[aim.verb]
       const changes = Object.entries(after)
@@ -79,7 +91,9 @@ const fakePlace = (parts: HttpsParts): FakePlace => {
 interface Trial {
   readonly state: StateFolder
   readonly place: FakePlace
-  change(verb: HttpsVerb, options?: Partial<ChangeOptions>): ReturnType<typeof changeHttps>
+  change(verb: HttpsVerb, options?: Partial<ChangeOptions>): Promise<PlaceReport>
+  /** Puts back the change that was made last. */
+  undo(overwrites?: boolean, options?: Partial<ChangeOptions>): Promise<PlaceReport>
 }
 
 const original = { tls: null, policy: '{"Statement": []}', 'certificate www.example.com': '12-cn-hangzhou' }
@@ -91,23 +105,32 @@ const newTrial = async (t: Test, parts: HttpsParts = original): Promise<Trial> =
   const place = fakePlace(parts)
   let second = 0
   const now = () => new Date(Date.UTC(2026, 0, 1, 0, 0, second++))
-  return {
-    state,
-    place,
-    change: (verb, options) =>
-      changeHttps(place, verb, { state, dryRun: false, now, signal: new AbortController().signal, ...options }),
+  const { signal } = new AbortController()
+  const change: Trial['change'] = (verb, options) =>
+    changeHttps(place, verb, {
+      state,
+      change: now().toISOString(),
+      dryRun: false,
+      patience: 50,
+      now,
+      signal,
+      ...options,
+    })
+  const undo: Trial['undo'] = async (overwrites = false, options = {}) => {
+    const last = lastChange([await readHttpsRecord(state, place.identity)])
+    return await change({ verb: 'restore', change: last ?? 'none', overwrites }, options)
   }
+  return { state, place, change, undo }
 }
 
 const enforce = { verb: 'enforce', wish } as const
 const relax = { verb: 'relax' } as const
-const restore = { verb: 'restore', overwrites: false } as const
 
-const isRelaxed = async ({ state }: Trial): Promise<boolean> => (await relaxedPlaces(state)).length === 1
+const isRelaxed = async ({ state }: Trial): Promise<boolean> => relaxedPlaces(await httpsRecords(state)).length === 1
 
 t.test('enforce, relax, and each put back in turn', async (t) => {
   const trial = await newTrial(t)
-  const { place, change } = trial
+  const { place, change, undo } = trial
   t.match(await change(enforce), { status: 'changed', error: undefined })
   const enforced = { ...original, tls: 'strict', policy: 'deny' }
   t.same(place.parts, enforced)
@@ -115,18 +138,18 @@ t.test('enforce, relax, and each put back in turn', async (t) => {
   t.same(place.parts, { ...enforced, policy: null })
   t.equal(await isRelaxed(trial), true)
 
-  t.match(await change(restore), { status: 'changed' })
+  t.match(await undo(), { status: 'changed' })
   t.same(place.parts, enforced)
   t.equal(await isRelaxed(trial), false)
-  t.match(await change(restore), { status: 'changed' })
+  t.match(await undo(), { status: 'changed' })
   t.same(place.parts, original)
-  t.match(await change(restore), { status: 'failed', error: { code: 'USAGE', message: /nothing is saved/ } })
+  t.match(await undo(), { status: 'unchanged', changes: [] }, 'nothing is saved any more')
 })
 
 t.test('what is as it is to be is not saved, nor reminded of', async (t) => {
   const trial = await newTrial(t, { ...original, policy: null })
   t.match(await trial.change(relax), { status: 'unchanged', changes: [] })
-  t.same(await httpsRecords(trial.state), [])
+  t.same((await httpsRecords(trial.state)).records, [])
   trial.place.parts['policy'] = 'deny'
   await trial.change(relax)
   t.equal(await isRelaxed(trial), true)
@@ -148,12 +171,12 @@ t.test('a dry run shows before and after, and leaves nothing', async (t) => {
     ],
   )
   t.same(trial.place.parts, original)
-  t.same(await httpsRecords(trial.state), [])
+  t.same((await httpsRecords(trial.state)).records, [])
 })
 
 t.test('one that failed halfway begins anew, and goes back to where it began', async (t) => {
   const trial = await newTrial(t)
-  const { place, change, state } = trial
+  const { place, change, undo, state } = trial
   place.broken.add('policy')
   const report = await change(enforce)
   t.match(report, { status: 'failed', error: { code: 'CLOUD_UNAVAILABLE' } })
@@ -167,34 +190,34 @@ t.test('one that failed halfway begins anew, and goes back to where it began', a
   place.broken.clear()
   t.match(await change(enforce), { status: 'changed' })
   t.equal((await readHttpsRecord(state, place.identity))?.saved.length, 1)
-  t.match(await change(restore), { status: 'changed' })
+  t.match(await undo(), { status: 'changed' })
   t.same(place.parts, original)
 
   place.broken.add('policy')
   await change(enforce)
-  t.match(await change(restore), { status: 'changed' }, 'one that was never finished can be put back as well')
+  t.match(await undo(), { status: 'changed' }, 'one that was never finished can be put back as well')
   t.same(place.parts, original)
 })
 
 t.test('what somebody else has changed since is not overwritten unasked', async (t) => {
-  const { place, change } = await newTrial(t)
+  const { place, change, undo } = await newTrial(t)
   await change(enforce)
   place.parts['policy'] = 'deny and more'
   place.parts['other'] = 'theirs'
-  t.match(await change(restore), {
+  t.match(await undo(), {
     status: 'failed',
     error: { code: 'HTTPS_CHANGED_SINCE', message: /policy of bucket/ },
   })
-  t.match(await change({ verb: 'restore', overwrites: true }), { status: 'changed' })
+  t.match(await undo(true), { status: 'changed' })
   t.same(place.parts, { ...original, other: 'theirs' }, 'what was not ours stays')
 })
 
 t.test('a certificate that came since stays', async (t) => {
-  const { place, change } = await newTrial(t)
+  const { place, change, undo } = await newTrial(t)
   await change({ verb: 'disable' })
   t.equal(place.parts['certificate www.example.com'], null)
   place.parts['certificate www.example.com'] = '13-cn-hangzhou'
-  t.match(await change(restore), { status: 'changed' })
+  t.match(await undo(), { status: 'changed' })
   t.same(place.parts, { ...original, 'certificate www.example.com': '13-cn-hangzhou' })
 })
 
@@ -212,11 +235,11 @@ t.test('a damaged record is said, and not gone by', async (t) => {
   const { place, change, state } = await newTrial(t)
   await change(enforce)
   await state.write(['https', place.identity, 'record.json'], '{}')
-  t.match(await change(restore), {
+  t.match(await change({ verb: 'restore', change: 'x', overwrites: false }), {
     status: 'failed',
     error: { code: 'STATE_UNUSABLE', message: /is damaged: .*record\.json/ },
   })
-  t.same(await relaxedPlaces(state), [])
+  t.same((await httpsRecords(state)).damaged, [state.path('https', place.identity, 'record.json')])
 })
 
 t.test('of many changes the first and the last twenty are kept', async (t) => {
@@ -228,4 +251,62 @@ t.test('of many changes the first and the last twenty are kept', async (t) => {
   const saved = (await readHttpsRecord(state, place.identity))?.saved ?? []
   t.equal(saved.length, 20)
   t.same(saved[0]?.before, original)
+})
+
+t.test('a change is put back once, whoever asks for it twice', async (t) => {
+  const { place, change, state } = await newTrial(t)
+  await change(enforce)
+  await change(relax)
+  const last = lastChange([await readHttpsRecord(state, place.identity)]) ?? ''
+  const restore = { verb: 'restore', change: last, overwrites: false } as const
+  const both = await Promise.all([change(restore), change(restore)])
+  t.same(both.map(({ status }) => status).sort(), ['changed', 'unchanged'])
+  t.match(await change(restore), { status: 'unchanged' }, 'and a third time')
+  t.same(place.parts, { ...original, tls: 'strict', policy: 'deny' }, 'enforced still')
+})
+
+t.test('an emergency waits for no disk, no lock and nothing that cannot be read', async (t) => {
+  const relaxes = async (trial: Trial, warning: RegExp): Promise<void> => {
+    trial.place.parts['policy'] = 'deny'
+    const { status, warnings, error } = await trial.change(relax)
+    t.same([status, error, trial.place.parts['policy']], ['changed', undefined, null])
+    t.match(warnings, [warning])
+  }
+  const damaged = await newTrial(t)
+  await damaged.state.write(['https', damaged.place.identity, 'record.json'], '{}')
+  await relaxes(damaged, /record\.json: what stood at bucket my-site is not saved/)
+  t.equal(await damaged.state.read(['https', damaged.place.identity, 'record.json']), '{}', 'and is left as it is')
+
+  const full = await newTrial(t)
+  writeFileSync(join(full.state.root, 'https'), 'a file in the way')
+  await relaxes(full, /what stood at bucket my-site is not saved/)
+
+  const locked = await newTrial(t)
+  writeFileSync(join(locked.state.root, 'locks'), 'a file in the way')
+  await relaxes(locked, /that was not waited for/)
+
+  const busy = await newTrial(t)
+  const lock = `https ${busy.place.identity}`
+  await withLock(busy.state, lock, { signal: new AbortController().signal }, () => relaxes(busy, /not waited for/))
+  t.equal(await isRelaxed(busy), true, 'saved all the same')
+})
+
+t.test('what may not be read is not taken for changed', async (t) => {
+  const { place, change, undo } = await newTrial(t)
+  await change(enforce)
+  place.unread['policy'] = new CertError('CLOUD_REFUSED', 'reading the policy is not permitted')
+  t.match(await undo(), { status: 'failed', error: { code: 'CLOUD_REFUSED' } })
+  delete place.unread['policy']
+  place.parts['policy'] = 'deny and more'
+  const dry = await undo(false, { dryRun: true })
+  t.match(dry, { status: 'planned', warnings: [/somebody has changed policy .* only --force puts it back/] })
+  t.same(dry.changes.map(({ part }) => part).sort(), ['policy', 'tls'])
+})
+
+t.test('a place that is no more is not reminded of for ever', async (t) => {
+  const trial = await newTrial(t, { ...original, policy: 'deny' })
+  await trial.change(relax)
+  trial.place.gone.value = true
+  t.match(await trial.undo(), { status: 'unchanged', warnings: [/no bucket my-site any more: what was saved/] })
+  t.equal(await isRelaxed(trial), false)
 })

@@ -75,7 +75,7 @@ const placeOf = (domain: string, { product = 'cdn', allow = everything, deny = [
     pace: new Pace(100_000, 1000),
   })
   const domains = new EdgeDomains(product, client)
-  return edgePlace({ domain, domains, endpoint: emulator.url, settings: { [`${product}-domain`]: domain } })
+  return edgePlace({ domain, domains, settings: { [`${product}-domain`]: domain } })
 }
 
 const add = (name: string, product: EdgeProduct, options: DomainOptions = {}): Domain => {

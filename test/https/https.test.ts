@@ -260,6 +260,63 @@ t.test('one that may not be changed keeps no other from it', async (t) => {
   t.match(await site.visits(), [403, /^301/, /^301/])
 })
 
+t.test('what was set for deployments widens nothing, and a place is one however it is named', async (t) => {
+  const site = await openSite(t)
+  const { emulator } = site
+  const environment = {
+    ACME_OSS_BUCKET: bucket,
+    ACME_OSS_CDN_DOMAIN: 'auto',
+    ACME_OSS_GZIP: '1',
+    ACME_OSS_REGION: region,
+  }
+  const words = ['--cdn-endpoint', emulator.url, '--dcdn-endpoint', emulator.url, '--json']
+  const enforced = await site.call(['https', 'enforce', '--dcdn-domain', api, ...words, ...dialling(site.edge)], {
+    environment,
+  })
+  t.equal(enforced.code, 0, enforced.stderr)
+  t.same(
+    placesIn(enforced).map(({ place }) => place),
+    [`DCDN domain ${api}`],
+  )
+  const nowhere = await site.call(['https', 'relax', ...words], { environment })
+  t.equal(nowhere.code, 2)
+  t.match(nowhere.stdout, /was not told where/)
+  const relaxed = await site.call(['https', 'relax', name, ...words], { environment })
+  t.equal(relaxed.code, 0, relaxed.stdout)
+  t.same(await site.visits(), [200, 200, 200])
+
+  const config = site.file(
+    'same.yaml',
+    `certificates:\n  other:\n    deploy:\n      - oss-cname: { bucket: ${bucket}, region: oss-${region}, domain: ${host}, endpoint: '${emulator.url}/' }\n`,
+  )
+  const all = await site.call(['https', 'status', '--config', config, ...words])
+  t.same(
+    placesIn(all)
+      .map(({ place }) => place)
+      .sort(),
+    [`CDN domain ${www}`, `DCDN domain ${api}`, `bucket ${bucket}`],
+  )
+})
+
+t.test('a restore that failed in part is gone on with, and goes no further back', async (t) => {
+  const site = await openSite(t)
+  t.equal((await site.https(['enforce', name])).code, 0)
+  const enforced = site.held()
+  t.equal((await site.https(['relax', name])).code, 0)
+  const fault = site.emulator.fail({ action: 'cdn:BatchSetCdnDomainConfig' }, { status: 403, code: 'Forbidden.RAM' })
+  t.equal((await site.https(['restore', name])).code, 3)
+  fault.remove()
+  const again = await site.https(['restore', name, '--json'])
+  t.equal(again.code, 0, again.stderr)
+  t.same(
+    placesIn(again)
+      .map(({ place, status }) => `${place}: ${status}`)
+      .sort(),
+    [`CDN domain ${www}: changed`, `DCDN domain ${api}: unchanged`, `bucket ${bucket}: unchanged`],
+  )
+  t.same(site.held(), enforced)
+})
+
 t.test('the command itself, with the roots of browsers', async (t) => {
   const site = await openSite(t)
   const words = ['--cdn-domain', www, '--cdn-endpoint', site.emulator.url, ...dialling(site.edge)]
@@ -302,6 +359,7 @@ t.test('what makes no sense is refused, and nothing touched', async (t) => {
     [['relax', name, '--gzip'], /--gzip is for acme-oss https enforce/],
     [['enforce', name, '--live'], /--live is for acme-oss https status/],
     [['enforce', name, '--force'], /--force is for acme-oss https restore/],
+    [['relax', '--cdn-domain', 'a\u001b[31m'], /is not a domain/],
     [['enforce', '--cdn-domain', 'auto'], /does not say of which certificate/],
   ] as const) {
     const run = await site.https(words)

@@ -1,6 +1,6 @@
 // What a person should know of a name, case by case.
 import t from 'tap'
-import { concernsOf, newestOf, relaxedConcerns } from '../../src/monitor/concerns.js'
+import { concernsOf, httpsConcerns, newestOf } from '../../src/monitor/concerns.js'
 import type { NameFacts } from '../../src/monitor/name-facts.js'
 import type { OrderInProgress } from '../../src/state/order-in-progress.js'
 import { at, certificate, day, done, facts, failed, failedRenewal, now, open, over, record } from './facts.js'
@@ -210,15 +210,17 @@ t.test('what is said', async (t) => {
     sentence: 'example.com is not in place on oss my-ssl-certs/certs/: the bucket is gone',
     hint: 'make it',
   })
-  const since = new Date(at(-1))
-  t.match(relaxedConcerns([{ identity: 'oss b', name: 'bucket b', since }]), [
+  const settings = { bucket: 'b', region: 'cn-hangzhou', domains: 'www.example.com' }
+  const relaxed = { schema: 1, identity: 'oss b', kind: 'oss', name: 'bucket b', settings, saved: [] } as const
+  t.match(httpsConcerns({ records: [relaxed, { ...relaxed, relaxedSince: at(-1) }], damaged: ['/x/record.json'] }), [
     {
       id: '["relaxed","bucket b","oss b"]',
       kind: 'relaxed',
       name: 'bucket b',
       place: 'bucket b',
-      hint: /https enforce/,
+      hint: /acme-oss https restore --bucket b --region cn-hangzhou, or/,
     },
+    { kind: 'damaged', sentence: /\/x\/record\.json/ },
   ])
 })
 

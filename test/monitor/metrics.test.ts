@@ -57,7 +57,7 @@ t.test('one name with all that there can be', async (t) => {
       },
     ],
   ])
-  metrics.addOthers([{ identity: 'oss b', name: 'bucket b', since: now }], new Date(at(-0.5)))
+  metrics.addOthers([{ identity: 'oss b', name: 'bucket b', since: now, flags: '--bucket b' }], new Date(at(-0.5)))
   const name = 'example.com'
   const one = (value: number, labels: object = { name }) => [{ labels, value }]
   const error = (step: string, code: string) => ({ labels: { name, target, step, code }, value: 1 })
