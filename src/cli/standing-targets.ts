@@ -67,7 +67,8 @@ const chosen = (word: string | undefined, names: readonly string[], pathOf: (nam
 
 /** The one name under which anything was put in one of these places. */
 const nameOn = async (state: StateFolder, asked: readonly AskedTarget[]): Promise<string | undefined> => {
-  const places = new Set(asked.map(targetName))
+  // A command may be the same for many.
+  const places = new Set(asked.filter(({ kind }) => kind !== 'exec').map(targetName))
   const found: string[] = []
   for (const name of (await deploymentNames(state)).filter((one) => !isStandby(one))) {
     const { records } = await readDeployments(state, name)

@@ -17,6 +17,7 @@ export interface WantedTarget {
   readonly name: string
   readonly settings: Readonly<Record<string, string | boolean>>
   readonly steps: readonly string[]
+  readonly afterOthers?: true | undefined
 }
 
 /** What is written down of a certificate that is wanted, over what was known of it before. */
@@ -52,7 +53,7 @@ export const failure = (error: CertError, triesBefore: number, now: Date) => {
 }
 
 export const toRecord = (
-  { identity, kind, name, settings, steps }: WantedTarget,
+  { identity, kind, name, settings, steps, afterOthers }: WantedTarget,
   known?: DeploymentRecord,
 ): TargetRecord => {
   // What an earlier run found is found again, or is not there any more; only what proves it is worth keeping.
@@ -63,6 +64,7 @@ export const toRecord = (
     kind,
     name,
     settings,
+    ...(afterOthers && { afterOthers }),
     steps: Object.fromEntries([...steps.map((step) => [step, pendingStep(proofOf(known, identity, step))]), ...proven]),
   }
 }
