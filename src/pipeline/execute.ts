@@ -72,10 +72,13 @@ export const execute = async (
     return started
   }
   const others = await Promise.all(plan.stages.filter((stage) => !isLast(stage)).map(start))
-  const last: StageReport[] = []
-  for (const stage of plan.stages.filter(isLast)) last.push(await runLast(stage, others, run))
-  // In the order of the plan.
-  const stages = plan.stages.flatMap((stage) => (isLast(stage) ? last : others).splice(0, 1))
+  for (const stage of plan.stages.filter(isLast)) {
+    const ending = runLast(stage, others, run)
+    running.set(stage, ending)
+    await ending
+  }
+  // In the order of the plan, now that all of them have ended.
+  const stages = await Promise.all(plan.stages.map(start))
   return { bundle: plan.bundle, stages, warnings: run.warnings }
 }
 
