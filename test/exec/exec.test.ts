@@ -230,10 +230,21 @@ t.test('for a certificate that another one has taken the place of it is not run'
 t.test('rollback runs it for the certificate that is put back', async (t) => {
   const world = await openExecWorld(t)
   const words = ['--directory', world.to, '--exec', world.note]
-  for (const one of [older, newer]) ends(t, await world.deploy(one, words), 0)
-  t.same(archivesOf(world.calls()), [older.archive, newer.archive])
+  ends(t, await world.deploy(older, ['--directory', world.to, '--exec', `${world.note} former`]), 0)
+  ends(t, await world.deploy(newer, words), 0)
+  ends(
+    t,
+    await world.deploy(newer, ['--directory', world.path('of another'), '--exec', world.note, '--name', 'another']),
+    0,
+  )
+  t.same(archivesOf(world.calls()), [older.archive, newer.archive, newer.archive])
   ends(t, await world.run(['rollback', 'example.com', '--no-verify']), 0)
-  t.same(archivesOf(world.calls()), [older.archive])
+  const back = world.calls()
+  t.same(archivesOf(back), [older.archive])
+  t.same(back[0]?.words, [], 'that of the last certificate, and not the one before')
+  const forth = ['rollback', ...words, '--to', newer.archive, '--no-verify']
+  ends(t, await world.run(forth), 0)
+  t.match(world.calls(), [{ variables: { ACME_OSS_NAME: 'example.com', ACME_OSS_ARCHIVE: newer.archive } }])
   t.match(await world.run(['history', 'example.com']), { code: 0, stdout: new RegExp(older.archive) })
 })
 
