@@ -208,6 +208,24 @@ export const withoutOtherWays = (
   )
 }
 
+/**
+ * The record without commands in whose place others are asked for now, after all the targets that those waited for: a
+ * command that was given wrongly would be tried for ever.
+ */
+export const withoutFormerCommands = (
+  record: DeploymentRecord,
+  wanted: readonly { readonly identity: string; readonly afterOthers?: true | undefined }[],
+  now: Date,
+): DeploymentRecord => {
+  const isAskedFor = (identity: string) => wanted.some((one) => one.identity === identity)
+  const isCovered = Object.entries(record.targets).every(
+    ([identity, target]) => target.afterOthers || !isOrWasWanted(target) || isAskedFor(identity),
+  )
+  if (!isCovered || !wanted.some(({ afterOthers }) => afterOthers)) return record
+  const step: StepRecord = { status: 'superseded', at: now.toISOString(), by: record.fingerprint.sha256.slice(0, 12) }
+  return closeSteps(record, (identity, { afterOthers }) => (afterOthers && !isAskedFor(identity) ? step : undefined))
+}
+
 /** What is left of the older record beside the newer one: the same record where that takes nothing from it. */
 export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now: Date): DeploymentRecord => {
   if (!supersedes(newer, older)) return older

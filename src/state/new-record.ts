@@ -7,6 +7,7 @@ import {
   type RecordedError,
   type StepRecord,
   type TargetRecord,
+  withoutFormerCommands,
   withoutOtherWays,
 } from './deployment-record.js'
 
@@ -39,7 +40,7 @@ export const newRecord = (
   recordedAt: now.toISOString(),
   unresolved: unresolved === undefined ? null : failure(unresolved, 0, now),
   targets: {
-    ...(known && withoutOtherWays(known, targets, now).targets),
+    ...(known && withoutFormerCommands(withoutOtherWays(known, targets, now), targets, now).targets),
     ...Object.fromEntries(targets.map((target) => [target.identity, toRecord(target, known)])),
   },
 })

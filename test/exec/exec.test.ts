@@ -170,7 +170,7 @@ t.test('not before all others are done, whichever run does them', async (t) => {
   cloud.remove()
   editRecord(world, 'oss', ({ steps: { archive, ...rest }, ...more }) => ({
     ...more,
-    steps: { archive: { ...archive, next: new Date(0).toISOString() }, ...rest },
+    steps: { archive: { status: 'failed', ...archive, next: new Date(0).toISOString() }, ...rest },
   }))
   const due = await sync(world, ['--json'])
   t.same(resultsOf(due).results.map(lines), [['oss changed']], 'not all of the others are due')
@@ -216,6 +216,16 @@ t.test('a command that fails is tried again, and is all that is', async (t) => {
   const again = await world.deploy(older, words)
   t.same(lines(resultOf(again)), ['directory unchanged', 'exec changed'])
   t.same(archivesOf(world.calls()), [older.archive])
+
+  await t.test('and not once it was mended by giving another one', async (t) => {
+    const wrong = ['--directory', world.to, '--exec', world.path('mistyped')]
+    ends(t, await world.deploy(older, wrong), 3)
+    ends(t, await world.deploy(older, ['--directory', world.path('elsewhere'), '--exec', world.note]), 0)
+    t.equal(resultsOf(await sync(world, ['--now', '--json'])).results.length, 1, 'that was after another place')
+    ends(t, await world.run(['forget', 'example.com', `directory ${world.path('elsewhere')}`]), 0)
+    ends(t, await world.deploy(older, ['--directory', world.to, '--exec', world.note]), 0)
+    t.same(resultsOf(await sync(world, ['--now', '--json'])).results, [])
+  })
 })
 
 t.test('it is ended when its time is up, or the run is', async (t) => {
