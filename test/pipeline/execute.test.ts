@@ -299,6 +299,21 @@ t.test('deploying records before it runs, and crosses off as it goes', async (t)
   t.equal(deploymentsIn(root)[0]?.privateKey, undefined)
 })
 
+t.test('what comes after all others is no place that others wait for', async (t) => {
+  const { root, state } = await open(t)
+  let locks: string[] = []
+  const look = (): Outcome => {
+    locks = readdirSync(join(root, 'locks')).sort()
+    return changed()
+  }
+  const { pending } = await deployTo(state, [
+    target('z', { run: look }, { afterOthers: true }),
+    target('a', { one: changed }),
+  ])
+  t.same(locks, ['at%20a.lock', 'example.com.lock'])
+  t.same(pending, [])
+})
+
 t.test('without a state folder it deploys all the same', async (t) => {
   const why = new CertError('STATE_UNUSABLE', 'the state folder cannot be used: x')
   const report = await deployTo(why, [target('a', { one: changed }), target('b', { one: fails })])
