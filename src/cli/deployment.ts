@@ -51,6 +51,7 @@ export const openReach = (
     now: surroundings.now,
     looking,
     trace: (line: string) => terminal.detail(line),
+    environment: surroundings.environment,
   }
   return { connections, context, targets: (asked) => createTargets(asked, context) }
 }

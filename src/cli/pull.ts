@@ -4,17 +4,18 @@ import { archiveName } from '../certificate/bundle.js'
 import { CertError, toCertError } from '../errors.js'
 import { HttpConnections } from '../http-connections.js'
 import { type Pulled, type PullOptions, type PullPlan, planPull, pull } from '../pipeline/pull.js'
-import { splitWords } from '../program.js'
+import { commandWords } from '../targets/certificate-command.js'
 import { type ProvenSet, proveSet, readLatest } from '../targets/layout-reader.js'
 import type { LayoutSource } from '../targets/layout-source.js'
 import { currentLink, PulledFolder } from '../targets/pulled-folder.js'
 import { defineCommand, exitCodes, type Surroundings } from './command.js'
 import { commonFlags, reachFlags } from './common-flags.js'
 import { fileOwner, modeFlag } from './file-owner.js'
-import { text, toggle, type Values, wholeNumber } from './flag.js'
+import { text, toggle, type Values } from './flag.js'
 import { certificateJson, errorJson, printJson } from './json.js'
 import { pullExec } from './pull-exec.js'
 import { pullSource, pullSourceFlags } from './pull-source.js'
+import { targetFlags } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
 
 const name = 'pull'
@@ -25,8 +26,8 @@ const flags = {
   exec: text('run this when something has changed, without a shell, such as "nginx -s reload"', {
     placeholder: 'COMMAND',
   }),
-  'exec-shell': toggle('have a shell (sh -c) run it'),
-  'exec-timeout': wholeNumber('seconds that it may take', { min: 1, max: 86_400, fallback: 60 }),
+  'exec-shell': targetFlags['exec-shell'],
+  'exec-timeout': targetFlags['exec-timeout'],
   owner: text('whose the files are: a user, or USER:GROUP (as root)', { placeholder: 'USER[:GROUP]' }),
   group: text('the group of the files', { placeholder: 'GROUP' }),
   mode: modeFlag,
@@ -105,7 +106,7 @@ const readWish = async (
 
 /** @throws CertError USAGE */
 const execWords = ({ exec, 'exec-shell': shell }: PullValues): readonly string[] | undefined => {
-  if (exec !== undefined) return shell ? ['/bin/sh', '-c', exec] : splitWords(exec, 'exec')
+  if (exec !== undefined) return commandWords(exec, shell)
   if (!shell) return undefined
   throw new CertError('USAGE', '--exec-shell is about a command, and none is given', { hint: 'add --exec' })
 }

@@ -67,7 +67,8 @@ const chosen = (word: string | undefined, names: readonly string[], pathOf: (nam
 
 /** The one name under which anything was put in one of these places. */
 const nameOn = async (state: StateFolder, asked: readonly AskedTarget[]): Promise<string | undefined> => {
-  const places = new Set(asked.map(targetName))
+  // A command may be the same for many.
+  const places = new Set(asked.filter(({ kind }) => kind !== 'exec').map(targetName))
   const found: string[] = []
   for (const name of (await deploymentNames(state)).filter((one) => !isStandby(one))) {
     const { records } = await readDeployments(state, name)
@@ -95,13 +96,19 @@ export const leftAlone = ({ asked, records }: Standing): string[] => {
     .map(targetName)
 }
 
-/** Every target that a certificate of the name is or was wanted on, as it was asked for last. */
+/**
+ * Every target that a certificate of the name is or was wanted on, as it was asked for last. Of commands, those that go
+ * with the last certificate that has any: what was run for one before need not be of use any more.
+ */
 const recordedTargets = (records: readonly DeploymentRecord[]): AskedTarget[] => {
   const found = new Map<string, AskedTarget>()
+  let commandsOf: DeploymentRecord['targets'] | undefined
   for (const { targets } of [...records].sort((a, b) => (a.recordedAt < b.recordedAt ? 1 : -1))) {
     for (const target of Object.values(targets)) {
       const { kind, name, settings } = target
       if (found.has(name) || !isOrWasWanted(target) || settings['archive-only'] === true) continue
+      if (target.afterOthers) commandsOf ??= targets
+      if (target.afterOthers && commandsOf !== targets) continue
       if (isMade({ kind, settings })) found.set(name, { kind, settings })
     }
   }

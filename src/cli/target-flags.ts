@@ -1,10 +1,11 @@
 import { resolve } from 'node:path'
 import type { Settings } from '../config/option.js'
 import { CertError } from '../errors.js'
+import { longestExec, usualExec } from '../targets/exec.js'
 import { createTarget, type TargetContext, targetOptions } from '../targets/index.js'
 import { encryptions } from '../targets/oss.js'
 import type { DeployTarget } from '../targets/target.js'
-import { choice, list, text, toggle, type Values } from './flag.js'
+import { choice, list, text, toggle, type Values, wholeNumber } from './flag.js'
 
 /** Where a certificate is to go, and how to get there. */
 export const targetFlags = {
@@ -24,6 +25,11 @@ export const targetFlags = {
   'cas-prune': toggle('delete from the certificate service what acme-oss uploaded and what has expired'),
   sse: choice('have OSS encrypt the objects', encryptions),
   directory: text('write the layout into this folder', { placeholder: 'DIR' }),
+  exec: text('run this once all targets are in place, without a shell, such as "nginx -s reload"', {
+    placeholder: 'COMMAND',
+  }),
+  'exec-shell': toggle('have a shell (sh -c) run it'),
+  'exec-timeout': wholeNumber('seconds that it may take', { min: 1, max: longestExec, fallback: usualExec }),
   endpoint: text('URL for reading and writing objects [https://oss-REGION.aliyuncs.com]', { placeholder: 'URL' }),
   'cname-endpoint': toggle('the endpoint is a domain that is bound to the bucket'),
   'bucket-endpoint': text("URL for the bucket's configuration [--endpoint, or the region's]", { placeholder: 'URL' }),
@@ -45,7 +51,7 @@ export interface AskedTarget {
 }
 
 /**
- * The targets that flags or variables name; none where they leave it to the configuration.
+ * The targets that flags or variables name; none where they leave it to the configuration, as a command alone does.
  * @throws CertError USAGE
  */
 export const askedTargets = (values: TargetValues): AskedTarget[] => {
@@ -79,7 +85,18 @@ export const askedTargets = (values: TargetValues): AskedTarget[] => {
       hint: 'add --cdn-domain auto, or leave it out',
     })
   }
-  return withReach(values, named)
+  const commands = askedCommand(values)
+  return named.length === 0 ? [] : [...withReach(values, named), ...commands]
+}
+
+/**
+ * What is to be run after all targets, wherever those are named.
+ * @throws CertError USAGE
+ */
+export const askedCommand = ({ exec, 'exec-shell': shell, 'exec-timeout': timeout }: TargetValues): AskedTarget[] => {
+  if (exec !== undefined) return [{ kind: 'exec', settings: given({ command: exec, shell, timeout: String(timeout) }) }]
+  if (!shell) return []
+  throw new CertError('USAGE', '--exec-shell is about a command, and none is given', { hint: 'add --exec' })
 }
 
 /** `[BUCKET/]DOMAIN`. @throws CertError USAGE */

@@ -11,6 +11,7 @@ import type { Common } from './common-flags.js'
 import {
   type AskedTarget,
   aboutBuckets,
+  askedCommand,
   askedTargets,
   requireNone,
   type TargetValues,
@@ -83,7 +84,7 @@ export const sayThatFileIsLeftAside = async (
 }
 
 /**
- * An entry's targets, with what flags say of how to reach them.
+ * An entry's targets, with what flags say of how to reach them, and the command that they add.
  * @throws CertError CONFIG_INVALID: one cannot be made, as the file has it
  */
 export const targetsOfEntry = (config: Config, entry: CertificateConfig, flags: TargetValues): AskedTarget[] => {
@@ -91,7 +92,7 @@ export const targetsOfEntry = (config: Config, entry: CertificateConfig, flags: 
   // What a flag can mend is no fault of the file's, and what a flag spoils is not either.
   const spoilt = reached.findIndex((target) => !isUsable(target))
   if (spoilt >= 0) requireTarget(config, entry, spoilt)
-  return reached
+  return [...reached, ...askedCommand(flags)]
 }
 
 const isUsable = (target: AskedTarget): boolean => {

@@ -23,6 +23,7 @@ export const firstConfig = `# acme-oss.yaml: where certificates go, and how thos
 #    deploy:
 #      - oss: { prefix: certs/example.com/ }
 #      - directory: { path: /etc/ssl/example.com }
+#      - exec: { command: systemctl reload nginx }
 #
 #  # Issued and renewed by acme-oss itself: acme-oss renew, which the timer runs every ten minutes.
 #  wild.example.com:

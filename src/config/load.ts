@@ -8,7 +8,7 @@ import { type AlertsConfig, type AlertsDocument, toAlerts, urlFault } from './al
 import type { CertificateConfig, Config, TargetConfig } from './config.js'
 import { type ConfigCache, cacheKey, fromCache, toCache } from './config-cache.js'
 import type { Option } from './option.js'
-import type { CertificateDocument, ConfigDocument, Fault, TargetOptions } from './schema.js'
+import type { CertificateDocument, ConfigDocument, Fault, TargetDocument, TargetOptions } from './schema.js'
 import { invalid, type Place, parseYaml, readSource, type YamlFile, type YamlSource } from './yaml-file.js'
 
 export interface ConfigSearch {
@@ -149,12 +149,18 @@ const toConfig = (file: File, document: ConfigDocument, targets: TargetOptions):
 const borrowed = (
   options: Readonly<Record<string, Option>>,
   defaults: NonNullable<ConfigDocument['defaults']>,
-): TargetConfig['settings'] =>
+): TargetDocument =>
   Object.fromEntries(
     Object.entries(options).flatMap(([name, option]) => {
       const value = option.defaultOf === undefined ? undefined : defaults[option.defaultOf]?.[name]
       return value === undefined ? [] : [[name, value]]
     }),
+  )
+
+/** To whoever makes the target a number is a text, as it is on the command line. */
+const withoutNumbers = (settings: TargetDocument): TargetConfig['settings'] =>
+  Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [name, typeof value === 'number' ? String(value) : value]),
   )
 
 const issuePaths = ['webroot', 'ca-bundle']
@@ -180,10 +186,11 @@ const toCertificate = (
   const refuse = (place: Place, message: string, hint?: string): never => {
     throw invalid(`${where(place)} ${message}`, hint)
   }
-  const target = (kind: string, given: TargetConfig['settings'], i: number): TargetConfig => {
+  const target = (kind: string, given: TargetDocument, i: number): TargetConfig => {
     const options = targets[kind] ?? {}
     const paths = Object.keys(options).filter((option) => isPath(options[option]))
-    const settings = withPaths(path, { ...borrowed(options, defaults), ...defaults[kind], ...given }, paths)
+    const all = { ...borrowed(options, defaults), ...defaults[kind], ...given }
+    const settings = withPaths(path, withoutNumbers(all), paths)
     const missing = Object.entries(options).find(
       ([option, about]) => about.kind === 'text' && about.required && settings[option] === undefined,
     )

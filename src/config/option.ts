@@ -4,7 +4,7 @@
  */
 export type Options = Readonly<Record<string, Option>>
 
-export type Option = TextOption | SwitchOption
+export type Option = TextOption | NumberOption | SwitchOption
 
 export interface TextOption {
   readonly kind: 'text'
@@ -12,9 +12,21 @@ export interface TextOption {
   readonly required?: true
   /** A file or folder; in the configuration file, relative to that file's own folder. */
   readonly isPath?: true
+  /** The words of a command, which may go over several lines. */
+  readonly isCommand?: true
   /** The only values that are taken. */
   readonly choices?: readonly string[]
   /** The kind of target whose default counts where this one has none: several kinds are about one bucket. */
+  readonly defaultOf?: string
+}
+
+/** A whole number; among settings it is a text. */
+export interface NumberOption {
+  readonly kind: 'number'
+  readonly describe: string
+  readonly min: number
+  readonly max: number
+  /** As of a text. */
   readonly defaultOf?: string
 }
 
@@ -27,6 +39,12 @@ export interface SwitchOption {
 
 export const text = (describe: string, about: Omit<TextOption, 'kind' | 'describe'> = {}): TextOption => ({
   kind: 'text',
+  describe,
+  ...about,
+})
+
+export const wholeNumber = (describe: string, about: Omit<NumberOption, 'kind' | 'describe'>): NumberOption => ({
+  kind: 'number',
   describe,
   ...about,
 })

@@ -14,7 +14,7 @@ export interface ConfigDocument {
     readonly 'agree-tos'?: boolean
     readonly eab?: Readonly<Record<string, { readonly kid: string; readonly 'hmac-key-file': string }>>
   }
-  readonly defaults?: Readonly<Record<string, Readonly<Record<string, string | boolean>>>>
+  readonly defaults?: Readonly<Record<string, TargetDocument>>
   readonly certificates?: Readonly<Record<string, CertificateDocument>>
   readonly alerts?: AlertsDocument
 }
@@ -22,8 +22,10 @@ export interface ConfigDocument {
 export interface CertificateDocument {
   readonly domains?: readonly string[]
   readonly issue?: Readonly<Record<string, string | number | boolean | readonly string[]>>
-  readonly deploy?: readonly Readonly<Record<string, Readonly<Record<string, string | boolean>>>>[]
+  readonly deploy?: readonly Readonly<Record<string, TargetDocument>>[]
 }
+
+export type TargetDocument = Readonly<Record<string, string | number | boolean>>
 
 export interface Fault {
   readonly path: Place
@@ -60,8 +62,7 @@ type Z = typeof Zod.z
 const documentSchema = (z: Z, targets: TargetOptions) => {
   const line = lineSchema(z)
   const names = z.array(line).min(1, 'has to hold one at least')
-  // The shell's words, which may go over several lines.
-  const shellWords = z.string().regex(/\S/, 'has to hold a command')
+  const shellWords = shellWordsSchema(z)
   const port = { error: 'has to be from 1 to 65535' }
   const kinds = Object.fromEntries(
     Object.entries(targets).map(([kind, options]) => [kind, settingsSchema(z, options).partial()]),
@@ -174,6 +175,9 @@ const alertsSchema = (z: Z) => {
 const lineSchema = (z: Z) =>
   z.string().regex(/^(?=.*\S)[^\p{Cc}]+$/u, 'has to be one line of text, and not a blank one')
 
+/** The shell's words, which may go over several lines. */
+const shellWordsSchema = (z: Z) => z.string().regex(/\S/, 'has to hold a command')
+
 const hasOneKey = (entry: object): boolean => Object.keys(entry).length === 1
 
 const settingsSchema = (z: Z, options: Options) =>
@@ -181,7 +185,12 @@ const settingsSchema = (z: Z, options: Options) =>
     Object.fromEntries(
       Object.entries(options).map(([name, option]) => {
         if (option.kind === 'switch') return [name, z.boolean().describe(option.describe)]
-        const type = option.choices === undefined ? lineSchema(z) : z.enum([...option.choices])
+        if (option.kind === 'number') {
+          const range = { error: `has to be from ${option.min} to ${option.max}` }
+          return [name, z.int().min(option.min, range).max(option.max, range).describe(option.describe)]
+        }
+        const words = option.isCommand ? shellWordsSchema(z) : lineSchema(z)
+        const type = option.choices === undefined ? words : z.enum([...option.choices])
         return [name, type.describe(option.describe)]
       }),
     ),

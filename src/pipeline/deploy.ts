@@ -8,7 +8,7 @@ import { newestOn } from '../state/newest-on.js'
 import { recordedOn } from '../state/recorded-on.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget, Strand } from '../targets/target.js'
-import { execute, type Observer, type ProofOf, type Report } from './execute.js'
+import { execute, type Observer, type ProofOf, type Report, type WasDone } from './execute.js'
 import { type HoldRule, settleHold } from './hold.js'
 import { type Plan, planDeployment } from './plan.js'
 
@@ -62,6 +62,7 @@ export const deploy = async (options: DeployOptions): Promise<Deployed> => {
         onWait,
         observers: [observer, recorder(deployment)],
         proofOf: (identity, step) => deployment.proofOf(identity, step),
+        wasDone: (identity, step) => deployment.wasDone(identity, step),
       })
       const done = await settled(deployment, [...settledHold.warnings, ...report.warnings])
       // What was found takes the place of what an older one wanted there; in vain, that is left to the next run.
@@ -109,6 +110,8 @@ export interface ExecuteAloneOptions extends LockOptions {
   readonly state: StateFolder
   readonly observers: readonly Observer[]
   readonly proofOf: ProofOf
+  /** Nothing was, where it is absent. */
+  readonly wasDone?: WasDone
 }
 
 /**
@@ -118,10 +121,11 @@ export interface ExecuteAloneOptions extends LockOptions {
  */
 export const executeAlone = async (
   plan: Plan,
-  { state, signal, onWait, observers, proofOf }: ExecuteAloneOptions,
+  { state, signal, onWait, observers, proofOf, wasDone }: ExecuteAloneOptions,
 ): Promise<Report> => {
-  const places = plan.stages.map(({ target }) => `at ${target.name}`)
-  return await withLocks(state, places, { signal, onWait }, () => execute(plan, signal, observers, proofOf))
+  // What comes after all others is no place.
+  const places = plan.stages.flatMap(({ target }) => (target.afterOthers ? [] : [`at ${target.name}`]))
+  return await withLocks(state, places, { signal, onWait }, () => execute(plan, signal, observers, proofOf, wasDone))
 }
 
 const findsPlaces = ({ stages }: Plan): boolean => stages.some(({ steps }) => steps.some(({ finds }) => finds))
@@ -135,11 +139,12 @@ const deployUnrecorded = async ({ signal, observer }: DeployOptions, plan: Plan,
 
 /** What is to be written down of the targets of a plan. */
 export const wantedTargets = (plan: Plan): WantedTarget[] =>
-  plan.stages.map(({ target: { identity, kind, name, settings }, steps }) => ({
+  plan.stages.map(({ target: { identity, kind, name, settings, afterOthers }, steps }) => ({
     identity,
     kind,
     name,
     settings,
+    afterOthers,
     steps: steps.map(({ id }) => id),
   }))
 

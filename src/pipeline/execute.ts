@@ -36,6 +36,9 @@ export interface Observer {
 /** What is known of a step that was done before. */
 export type ProofOf = (identity: string, step: string) => string | undefined
 
+/** Is this very certificate on record as one for which a step was done before, with nothing wanted since? */
+export type WasDone = (identity: string, step: string) => boolean
+
 // Side by side in one stage. Each waits for the network most of its time; more would only wait for their turn.
 const strandsAtOnce = 16
 
@@ -43,20 +46,23 @@ interface Run {
   readonly signal: AbortSignal
   readonly observers: readonly Observer[]
   readonly proofOf: ProofOf
+  readonly wasDone: WasDone
   readonly warnings: string[]
 }
 
 /**
  * Runs the stages side by side and the steps of each in order. A stage that is reached through a domain which another
- * one binds waits for that. Never throws for a failed step: read the report.
+ * one binds waits for that. Those that come after all others are run then, one after another, if none of the others
+ * failed. Never throws for a failed step: read the report.
  */
 export const execute = async (
   plan: Plan,
   signal: AbortSignal,
   observers: readonly Observer[],
   proofOf: ProofOf = () => undefined,
+  wasDone: WasDone = () => false,
 ): Promise<Report> => {
-  const run: Run = { signal, observers, proofOf, warnings: [] }
+  const run: Run = { signal, observers, proofOf, wasDone, warnings: [] }
   const running = new Map<Stage, Promise<StageReport>>()
   const start = (stage: Stage): Promise<StageReport> => {
     const known = running.get(stage)
@@ -65,8 +71,40 @@ export const execute = async (
     running.set(stage, started)
     return started
   }
+  const others = await Promise.all(plan.stages.filter((stage) => !isLast(stage)).map(start))
+  for (const stage of plan.stages.filter(isLast)) {
+    const ending = runLast(stage, others, run)
+    running.set(stage, ending)
+    await ending
+  }
+  // In the order of the plan, now that all of them have ended.
   const stages = await Promise.all(plan.stages.map(start))
   return { bundle: plan.bundle, stages, warnings: run.warnings }
+}
+
+const isLast = ({ target }: Stage): boolean => target.afterOthers === true
+
+const runLast = async (stage: Stage, others: readonly StageReport[], run: Run): Promise<StageReport> => {
+  const { target, steps } = stage
+  if (others.some(({ status }) => status === 'failed')) return passOver(stage, run, notTried)
+  const isAsBefore =
+    others.every(({ status }) => status !== 'changed') && steps.every(({ id }) => run.wasDone(target.identity, id))
+  return isAsBefore ? passOver(stage, run, asBefore) : await runStage(stage, run)
+}
+
+const asBefore = ({ id, does }: Step): StepResult => ({
+  id,
+  does,
+  ms: 0,
+  status: 'unchanged',
+  note: 'nothing has changed since it was done',
+})
+
+const passOver = ({ target, steps }: Stage, run: Run, resultOf: (step: Step) => StepResult): StageReport => {
+  const results = steps.map(resultOf)
+  for (const result of results) for (const observer of run.observers) observer.ended?.(target, result)
+  const isUnchanged = results.some(({ status }) => status === 'unchanged')
+  return { target: target.name, status: isUnchanged ? 'unchanged' : 'skipped', isPartly: false, steps: results }
 }
 
 /** Whether or not the binding succeeds: the domain may have been bound long ago. */

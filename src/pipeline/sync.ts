@@ -6,6 +6,7 @@ import {
   type DeploymentRecord,
   isDue,
   isInTurn,
+  isLast,
   type Pending,
   pendingOf,
   upcomingOf,
@@ -233,7 +234,8 @@ const plannedStages = async (
   const failed: FailedStage[] = []
   for (const [identity, open] of dueSteps(deployment.record, all, now())) {
     const recorded = deployment.record.targets[identity]
-    if (recorded === undefined) continue
+    // What comes after all others waits for those that cannot even be made.
+    if (recorded === undefined || (recorded.afterOthers && failed.length > 0)) continue
     try {
       const target = options.create(recorded.kind, recorded.settings)
       requireUseful(bundle.names, [target])
@@ -255,13 +257,20 @@ const plannedStages = async (
   return { stages, failed }
 }
 
-/** By the target's identity: the steps that are open, where the one whose turn it is is due. */
+/**
+ * By the target's identity: the steps that are open, where the one whose turn it is is due. What comes after all others is
+ * among them, behind them, where they are all that is left of those.
+ */
 const dueSteps = (record: DeploymentRecord, all: boolean, now: Date): ReadonlyMap<string, readonly string[]> => {
+  const pending = pendingOf(record)
   const due = upcomingOf(record).filter((one) => all || isDue(one, now))
+  const first = pending.filter((one) => !isLast(record, one))
+  const tried = first.filter((one) => due.some((upcoming) => isInTurn(upcoming, one)))
+  const isAll = tried.length === first.length && tried.every(({ identity }) => identity !== undefined)
+  const last = pending.filter((one) => isLast(record, one) && (all || isDue(one, now)))
   const steps = new Map<string, string[]>()
-  for (const one of pendingOf(record)) {
-    const { identity, step } = one
-    if (identity === undefined || step === undefined || !due.some((first) => isInTurn(first, one))) continue
+  for (const { identity, step } of isAll ? [...tried, ...last] : tried) {
+    if (identity === undefined || step === undefined) continue
     steps.set(identity, [...(steps.get(identity) ?? []), step])
   }
   return steps

@@ -23,6 +23,8 @@ export interface TargetRecord {
   readonly name: string
   readonly settings: Readonly<Record<string, string | boolean>>
   readonly steps: Readonly<Record<string, StepRecord>>
+  /** Its turn comes when nothing is to be done on any other target. */
+  readonly afterOthers?: true
 }
 
 export type StepRecord =
@@ -88,12 +90,18 @@ export const pendingOf = (record: DeploymentRecord): Pending[] => {
 const failureOf = (state: StepRecord) =>
   state.status === 'failed' ? { next: state.next, error: state.error } : { next: undefined, error: undefined }
 
+/** Of what is still to be done: is it for a target that waits for all others? */
+export const isLast = ({ targets }: DeploymentRecord, { identity }: Pick<Pending, 'identity'>): boolean =>
+  identity !== undefined && targets[identity]?.afterOthers === true
+
 /**
  * Of what is still to be done, that whose turn it is: the steps behind it wait for it. Steps that were found (`bind
- * www.example.com`) wait for those of the same place alone.
+ * www.example.com`) wait for those of the same place alone, and what comes last for all.
  */
 export const upcomingOf = (record: DeploymentRecord): Pending[] => {
-  const all = pendingOf(record)
+  const pending = pendingOf(record)
+  const first = pending.filter((one) => !isLast(record, one))
+  const all = first.length > 0 ? first : pending
   return all.filter((one, i) => all.findIndex((other) => isInTurn(other, one)) === i)
 }
 
@@ -200,6 +208,24 @@ export const withoutOtherWays = (
   )
 }
 
+/**
+ * The record without commands in whose place others are asked for now, after all the targets that those waited for: a
+ * command that was given wrongly would be tried for ever.
+ */
+export const withoutFormerCommands = (
+  record: DeploymentRecord,
+  wanted: readonly { readonly identity: string; readonly afterOthers?: true | undefined }[],
+  now: Date,
+): DeploymentRecord => {
+  const isAskedFor = (identity: string) => wanted.some((one) => one.identity === identity)
+  const isCovered = Object.entries(record.targets).every(
+    ([identity, target]) => target.afterOthers || !isOrWasWanted(target) || isAskedFor(identity),
+  )
+  if (!isCovered || !wanted.some(({ afterOthers }) => afterOthers)) return record
+  const step: StepRecord = { status: 'superseded', at: now.toISOString(), by: record.fingerprint.sha256.slice(0, 12) }
+  return closeSteps(record, (identity, { afterOthers }) => (afterOthers && !isAskedFor(identity) ? step : undefined))
+}
+
 /** What is left of the older record beside the newer one: the same record where that takes nothing from it. */
 export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now: Date): DeploymentRecord => {
   if (!supersedes(newer, older)) return older
@@ -212,9 +238,17 @@ export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now
   const isInsisted = ({ settings }: TargetRecord): boolean =>
     settings['allow-older'] === true && Date.parse(older.recordedAt) > Date.parse(newer.recordedAt)
   const taken = wantedPlaces(newer)
+  const isTaken = (identity: string, target: TargetRecord, id: string): boolean =>
+    placesOf(identity, target, id).some((place) => taken.has(place)) && !isInsisted(target)
+  // What comes after all others is of no use to a certificate that the newer one has pushed out everywhere.
+  const isOut = !Object.entries(older.targets).some(([identity, target]) =>
+    Object.entries(target.steps).some(
+      ([id, state]) => !target.afterOthers && isStepWanted(state) && !isTaken(identity, target, id),
+    ),
+  )
   const closed = {
     ...closeSteps(older, (identity, target, id) =>
-      placesOf(identity, target, id).some((place) => taken.has(place)) && !isInsisted(target) ? step : undefined,
+      isTaken(identity, target, id) || (target.afterOthers && isOut) ? step : undefined,
     ),
     // What will be found out for the newer one would have held for the older one.
     unresolved: newer.unresolved === null ? older.unresolved : null,

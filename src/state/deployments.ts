@@ -46,15 +46,18 @@ const folderOf = (record: Pick<DeploymentRecord, 'name' | 'fingerprint'>): strin
 export class Deployment {
   readonly #state: StateFolder
   readonly #now: () => Date
+  /** What was known of the certificate before it was asked for once more. */
+  readonly #before: DeploymentRecord | undefined
   #record: DeploymentRecord
   #writing: Promise<void> = Promise.resolve()
   /** Is a change still to be written that no write under way has? */
   #isQueued = false
 
-  constructor(state: StateFolder, record: DeploymentRecord, now: () => Date) {
+  constructor(state: StateFolder, record: DeploymentRecord, now: () => Date, before?: DeploymentRecord) {
     this.#state = state
     this.#record = record
     this.#now = now
+    this.#before = before
   }
 
   /**
@@ -78,7 +81,7 @@ export class Deployment {
     await writeAll(state, bundle, record)
     // After it, so that a process killed in between leaves one certificate too many rather than none.
     for (const other of others) await keepSuperseded(state, other, [record], now())
-    return new Deployment(state, record, now)
+    return new Deployment(state, record, now, known)
   }
 
   /**
@@ -123,6 +126,11 @@ export class Deployment {
   /** By which what a step did for this certificate, in whichever run, can be told to be still there. */
   proofOf(identity: string, step: string): string | undefined {
     return proofOf(this.#record, identity, step)
+  }
+
+  /** Was nothing of it left to be done when the certificate was asked for once more? */
+  wasDone(identity: string, step: string): boolean {
+    return this.#before?.targets[identity]?.steps[step]?.status === 'done'
   }
 
   /** A step found out all that is to be done as well; what else an earlier run found is not there to be watched. */
@@ -184,6 +192,9 @@ export class Deployment {
     const isUnresolved = all && this.#record.unresolved !== null
     if (wanted.length === 0 && !isUnresolved) return []
     const step: StepRecord = { status: 'forgotten', at: this.#now().toISOString() }
+    const rest = Object.entries(this.#record.targets).filter(([, target]) => !isMeant(target) && isOrWasWanted(target))
+    // What comes after all others comes after none.
+    if (wanted.length > 0 && rest.every(([, { afterOthers }]) => afterOthers)) wanted.push(...rest)
     const record = forgetSteps(this.#record, new Set(wanted.map(([identity]) => identity)), step)
     this.#change(isUnresolved ? { ...record, unresolved: null } : record)
     return [...wanted.map(([, { name }]) => name), ...(isUnresolved ? [`the certificate ${record.archive}`] : [])]

@@ -7,6 +7,7 @@ import {
   type RecordedError,
   type StepRecord,
   type TargetRecord,
+  withoutFormerCommands,
   withoutOtherWays,
 } from './deployment-record.js'
 
@@ -17,6 +18,7 @@ export interface WantedTarget {
   readonly name: string
   readonly settings: Readonly<Record<string, string | boolean>>
   readonly steps: readonly string[]
+  readonly afterOthers?: true | undefined
 }
 
 /** What is written down of a certificate that is wanted, over what was known of it before. */
@@ -38,7 +40,7 @@ export const newRecord = (
   recordedAt: now.toISOString(),
   unresolved: unresolved === undefined ? null : failure(unresolved, 0, now),
   targets: {
-    ...(known && withoutOtherWays(known, targets, now).targets),
+    ...(known && withoutFormerCommands(withoutOtherWays(known, targets, now), targets, now).targets),
     ...Object.fromEntries(targets.map((target) => [target.identity, toRecord(target, known)])),
   },
 })
@@ -52,7 +54,7 @@ export const failure = (error: CertError, triesBefore: number, now: Date) => {
 }
 
 export const toRecord = (
-  { identity, kind, name, settings, steps }: WantedTarget,
+  { identity, kind, name, settings, steps, afterOthers }: WantedTarget,
   known?: DeploymentRecord,
 ): TargetRecord => {
   // What an earlier run found is found again, or is not there any more; only what proves it is worth keeping.
@@ -63,6 +65,7 @@ export const toRecord = (
     kind,
     name,
     settings,
+    ...(afterOthers && { afterOthers }),
     steps: Object.fromEntries([...steps.map((step) => [step, pendingStep(proofOf(known, identity, step))]), ...proven]),
   }
 }

@@ -19,6 +19,7 @@ import { casPermissions, keepingPermission } from './cas-permissions.js'
 import { directoryLayout, directoryOptions } from './directory.js'
 import { cdnOptions, dcdnOptions, edgeTarget } from './edge.js'
 import { edgePermissions } from './edge-permissions.js'
+import { exec, execOptions, longestExec, usualExec } from './exec.js'
 import { keyPrefix } from './layout.js'
 import { openTo } from './open-to.js'
 import { encryptions, ossLayout, ossOptions } from './oss.js'
@@ -41,6 +42,8 @@ export interface TargetContext {
   /** The roots that browsers trust, PEM; those that Node brings, where it is absent. */
   readonly roots?: (() => readonly string[]) | undefined
   readonly trace?: ((line: string) => void) | undefined
+  /** What commands of the user's are to have of it; nothing, where it is absent. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined
 }
 
 // Connections for the five files of a layout, and one for looking at what is there.
@@ -167,6 +170,15 @@ const directory = (settings: Settings, context: TargetContext): DeployTarget =>
     trust: trustRule(settings, context),
   })
 
+const command = (settings: Settings, { environment = {} }: TargetContext): DeployTarget =>
+  exec({
+    command: settings.text('command'),
+    isForShell: settings.flag('shell'),
+    timeout: settings.wholeNumber('timeout', { most: longestExec, usual: usualExec }) * 1000,
+    settings: settings.values,
+    environment,
+  })
+
 const trustRule = (settings: Settings, { now, roots }: TargetContext): TrustRule => ({
   allowUntrusted: settings.flag('allow-untrusted'),
   now,
@@ -237,6 +249,7 @@ const kinds: Readonly<Record<string, Kind>> = {
     make: certificates,
   },
   directory: { options: directoryOptions, permissions: () => [], make: directory },
+  exec: { options: execOptions, permissions: () => [], make: command },
 }
 
 export const targetOptions: Readonly<Record<string, Options>> = Object.fromEntries(
@@ -299,6 +312,15 @@ class Settings {
     if (value === undefined)
       throw new CertError('USAGE', `the target ${this.kind} needs a ${name}`, { hint: `add --${name}` })
     return value
+  }
+
+  wholeNumber(name: string, { most, usual }: { readonly most: number; readonly usual: number }): number {
+    const value = this.optional(name)
+    if (value === undefined) return usual
+    if (/^\d{1,9}$/.test(value) && Number(value) >= 1 && Number(value) <= most) return Number(value)
+    throw new CertError('USAGE', `the ${name} of the target ${this.kind} is "${value}"`, {
+      hint: `give a whole number from 1 to ${most}`,
+    })
   }
 
   flag(name: string): boolean {

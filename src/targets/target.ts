@@ -33,6 +33,8 @@ export interface DeployTarget {
   warmUp?(): void
   /** The bound domain that it is reached through: where this run binds that domain, this waits for it. */
   readonly reachedThrough?: string | undefined
+  /** It is about the deployment as a whole: nothing of it is done before all other targets are, and only if all are. */
+  readonly afterOthers?: true
   /** Told that this domain was bound a moment ago, and may not show its certificate everywhere yet. */
   justBound?(): void
   /** Does it bind this domain to a bucket, or may it? */

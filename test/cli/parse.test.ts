@@ -13,6 +13,7 @@ const sample = (name: string, which: 0 | 1): readonly [written: string, read: un
   if (name === 'timeout') return ([['30', 30] as const, ['40', 40] as const] as const)[which]
   if (name === 'sse') return ([['KMS', 'KMS'] as const, ['SM4', 'SM4'] as const] as const)[which]
   if (name === 'verify-timeout') return ([['0', 0] as const, ['40', 40] as const] as const)[which]
+  if (name === 'exec-timeout') return ([['1', 1] as const, ['90', 90] as const] as const)[which]
   if (name === 'dns-resolver')
     return ([['192.0.2.1', '192.0.2.1:53'] as const, ['192.0.2.2:5353', '192.0.2.2:5353'] as const] as const)[which]
   if (name === 'connect') return connects[which]

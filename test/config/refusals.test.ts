@@ -63,7 +63,7 @@ t.test('keys that are not known, at every level', (t) =>
       target('- ftp: { path: a }'),
       4,
       at('\\.deploy\\.0\\.ftp', ' '),
-      /: oss, oss-cname, cdn, dcdn, cas, directory$/,
+      /: oss, oss-cname, cdn, dcdn, cas, directory, exec$/,
     ],
     'an option of a target': [target('- directory:', '    pth: a'), 5, at('.*\\.directory\\.pth', ' '), /mean path\?/],
     'an option of another target': [target('- directory: { path: a, bucket: b }'), 4, /\.bucket is not/, /known here/],
@@ -90,7 +90,12 @@ t.test('words that mean something to JavaScript', (t) =>
         ],
         [
           `${word} as a kind`,
-          [target(`- ${word}: { path: a }`), 4, / is not known here$/, /: oss, oss-cname, cdn, dcdn, cas, directory$/],
+          [
+            target(`- ${word}: { path: a }`),
+            4,
+            / is not known here$/,
+            /: oss, oss-cname, cdn, dcdn, cas, directory, exec$/,
+          ],
         ],
         [`${word} as a CA`, [`account: { eab: { ${word}: { kid: a, hmac-key-file: b } } }\n`, 1, /no CA/, /zerossl/]],
       ]),

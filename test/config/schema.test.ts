@@ -124,7 +124,7 @@ t.test('it knows every option of every target', async (t) => {
       t.same(keys(at(place, kind)), Object.keys(options).sort(), kind)
       for (const [name, about] of Object.entries(options)) {
         const { type, description, enum: choices } = at(place, kind, name)
-        t.equal(type, about.kind === 'switch' ? 'boolean' : 'string', `${kind}: ${name}`)
+        t.equal(type, { switch: 'boolean', number: 'integer', text: 'string' }[about.kind], `${kind}: ${name}`)
         t.equal(description, about.describe)
         t.same(choices, about.kind === 'text' ? about.choices : undefined)
       }

@@ -71,6 +71,46 @@ t.test('steps in order, stages side by side', async (t) => {
   for (const name of ['a', 'b']) t.ok(order.indexOf(`${name} first`) < order.indexOf(`${name} second`))
 })
 
+t.test('what comes after all others', async (t) => {
+  const order: string[] = []
+  const noted =
+    (name: string, outcome: Run = changed): Run =>
+    async (s) => {
+      order.push(`${name} begins`)
+      // As long as it takes all others to have begun.
+      await new Promise((resolve) => setImmediate(resolve))
+      order.push(`${name} ends`)
+      return outcome(s)
+    }
+  const last = (name: string, outcome?: Run): DeployTarget =>
+    target(name, { run: noted(name, outcome) }, { afterOthers: true })
+  const others = (outcome: Run) => [target('a', { one: noted('a') }), target('b', { one: noted('b', outcome) })]
+  const report = await run([last('y', fails), ...others(unchanged), last('z')])
+  t.same(statuses(report), ['y failed: failed', 'a changed: changed', 'b unchanged: unchanged', 'z changed: changed'])
+  t.same(order.slice(0, 2), ['a begins', 'b begins'])
+  t.same(order.slice(4), ['y begins', 'y ends', 'z begins', 'z ends'], 'one after another, each by itself')
+
+  order.length = 0
+  const told: string[] = []
+  const observer: Observer = { ended: ({ name }, { status }) => void told.push(`${name} ${status}`) }
+  const failed = await run([...others(fails), last('z')], [observer])
+  t.same(statuses(failed).slice(-1), ['z skipped: skipped'])
+  t.same(told.sort(), ['a changed', 'b failed', 'z skipped'])
+  t.notOk(order.includes('z begins'))
+  const [skipped] = failed.stages[2]?.steps ?? []
+  t.match(skipped, { isDone: false }, 'it was not tried')
+
+  for (const [name, outcome, wasDone, status] of [
+    ['done before, and nothing has changed', unchanged, true, 'unchanged'],
+    ['done before, and something has changed', changed, true, 'changed'],
+    ['never done', unchanged, false, 'changed'],
+  ] as const) {
+    const plan = planDeployment(bundle, [target('b', { one: outcome }), last('z')])
+    const { stages } = await execute(plan, signal, [], undefined, (identity) => wasDone && identity === 'test z')
+    t.equal(stages[1]?.status, status, name)
+  }
+})
+
 t.test('what fails ends its stage and no other', async (t) => {
   const report = await run([
     target('a', { one: changed, two: fails, three: changed, four: changed }),
@@ -257,6 +297,21 @@ t.test('deploying records before it runs, and crosses off as it goes', async (t)
   const again = await deployTo(state, [target('b', { one: unchanged })])
   t.same(again.pending, [])
   t.equal(deploymentsIn(root)[0]?.privateKey, undefined)
+})
+
+t.test('what comes after all others is no place that others wait for', async (t) => {
+  const { root, state } = await open(t)
+  let locks: string[] = []
+  const look = (): Outcome => {
+    locks = readdirSync(join(root, 'locks')).sort()
+    return changed()
+  }
+  const { pending } = await deployTo(state, [
+    target('z', { run: look }, { afterOthers: true }),
+    target('a', { one: changed }),
+  ])
+  t.same(locks, ['at%20a.lock', 'example.com.lock'])
+  t.same(pending, [])
 })
 
 t.test('without a state folder it deploys all the same', async (t) => {

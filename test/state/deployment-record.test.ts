@@ -43,7 +43,8 @@ const recordOf = (targets: Readonly<Record<string, Steps>>, unresolved: Deployme
     targets: Object.fromEntries(
       Object.entries(targets).map(([identity, steps]) => {
         const [kind = '', ...place] = identity.split(' at ')[0]?.split(' ') ?? []
-        return [identity, { kind, name: `${kind} ${place.join(' ')}`, settings: {}, steps }]
+        const target = { kind, name: `${kind} ${place.join(' ')}`, settings: {}, steps }
+        return [identity, kind === 'exec' ? { ...target, afterOthers: true as const } : target]
       }),
     ),
   }) satisfies DeploymentRecord
@@ -87,6 +88,28 @@ t.test('whose turn it is', async (t) => {
     'oss b: latest',
     'undefined: undefined',
   ])
+})
+
+t.test('what comes after all others', async (t) => {
+  const exec = { 'exec nginx': { run: pending } }
+  t.same(told(upcomingOf(recordOf({ ...exec, 'oss b': { latest: pending } }))), ['oss b: latest'])
+  t.same(told(upcomingOf(recordOf({ ...exec, 'oss b': { latest: done } }))), ['exec nginx: run'])
+  const { status: _, ...failure } = failed
+  t.same(told(upcomingOf(recordOf({ ...exec }, failure))), ['undefined: undefined'], 'nobody knows after which')
+
+  const older = { 'oss b': { latest: done }, 'cdn a': { bind: done }, 'exec nginx': { run: failed } }
+  const left = (by: Readonly<Record<string, Steps>>): string[] => {
+    const newer: DeploymentRecord = {
+      ...recordOf(by),
+      notBefore: '2026-04-20T00:00:00.000Z',
+      notAfter: '2026-07-20T00:00:00.000Z',
+      fingerprint: { sha1: 'c'.repeat(40), sha256: 'c'.repeat(64) },
+    }
+    return told(pendingOf(superseded(recordOf(older), newer, now)))
+  }
+  t.same(left({ 'oss b': { latest: pending } }), ['exec nginx: run'], 'the older one is still in use at CDN')
+  t.same(left({ 'oss b': { latest: pending }, 'cdn a': { bind: failed } }), [], 'in use nowhere')
+  t.same(left({ 'oss b': { latest: done }, 'exec nginx': { run: pending } }), [], 'it is run for the newer one')
 })
 
 t.test('what follows what', async (t) => {
