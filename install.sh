@@ -209,7 +209,7 @@ install_command() {
     *) say "$prefix/bin is not in your PATH: call it as $command" ;;
   esac
   offer_lineages
-  say 'Next: acme-oss issue-and-deploy --help'
+  say 'Next: acme-oss issue-and-deploy --help; acme-oss doctor looks at all that a deployment depends on'
 }
 
 # As root only where the prefix asks for it.
