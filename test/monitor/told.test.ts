@@ -357,6 +357,16 @@ t.test('notify test', async (t) => {
   t.match(failed.stderr, `error: slack at ${host} was not told: it answered with status 500`)
   t.equal(receiver.news().filter((line) => line.startsWith('slack')).length, 2, 'what may pass is tried twice')
 
+  const basic = receiver.url('basic').replace('//', `//${keepSecret('the-user-of-it')}:${keepSecret('its%20pass')}@`)
+  const sent = Buffer.from('the-user-of-it:its pass').toString('base64')
+  // It says back what it was sent.
+  const errmsg = `no the-user-of-it, its pass, ${sent}`
+  receiver.answers.set('basic', { body: JSON.stringify({ errcode: 1, errmsg }) })
+  const ding = world.file('ding.yaml', `alerts: { to: [{ dingtalk: { url: "${basic}" } }] }\n`)
+  const shy = await world.call(['notify', 'test', '--config', ding])
+  t.match(shy.stderr, 'refused with 1: no [secret], [secret], [secret]')
+  receiver.news()
+
   await receiver.close()
   const gone = await world.call(['notify', 'test', '--config', file, '--json'])
   ended(t, gone, 1)

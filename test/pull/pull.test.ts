@@ -390,6 +390,9 @@ t.test('what must not be taken is not taken', async (t) => {
     error: { code: 'LAYOUT_INVALID', message: /names the archive "\.\.\/\.\.\/other"/ },
   })
   t.equal(world.emulator.requests.length, from + 1, 'nothing is asked for there')
+  world.emulator.putObject(bucket, `${prefix}latest/README.md`, 'x'.repeat(9 * 1024 * 1024))
+  t.match(await pull(), { code: 1, error: { code: 'LAYOUT_INVALID', message: /README\.md is larger than 1 MiB/ } })
+  t.equal(world.emulator.requests.length, from + 2, 'and it is not asked for again')
   const old = await mintMaterial({ notBefore: daysFromNow(-90), notAfter: daysFromNow(1) })
   await deploy(t, world, old)
   t.match(await pull(), { status: 'changed', warnings: [/older/, /ends on .*look at what renews it/] })
