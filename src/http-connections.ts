@@ -21,6 +21,11 @@ export interface HttpResponse {
 /** What clouds and CAs answer is small; more than this is something else, in bytes. */
 export const largestAnswer = 8 * 1024 * 1024
 
+/** `systemCode` of what is thrown where there was more. */
+export const answerTooLarge = 'ANSWER_TOO_LARGE'
+
+const tooLarge = (): Error => Object.assign(new Error('the answer is too large'), { code: answerTooLarge })
+
 // To one place; more requests than that wait for each other.
 const mostSockets = 16
 
@@ -92,7 +97,7 @@ export class HttpConnections {
         incoming.on('data', (piece: Buffer) => {
           pieces.push(piece)
           size += piece.length
-          if (size > largestAnswer) incoming.destroy(new Error('the answer is too large'))
+          if (size > largestAnswer) incoming.destroy(tooLarge())
         })
         incoming.on('error', fail)
         incoming.on('end', () =>

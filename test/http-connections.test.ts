@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import t, { type Test } from 'tap'
-import { HttpConnections, largestAnswer } from '../src/http-connections.js'
+import { answerTooLarge, HttpConnections, largestAnswer } from '../src/http-connections.js'
 import { until } from './deploy-world.js'
 
 interface Listening {
@@ -116,7 +116,7 @@ t.test('an answer without end is not read to its end', async (t) => {
       more()
     }),
   )
-  await t.rejects(get(opened(t), url), { message: 'the answer is too large' })
+  await t.rejects(get(opened(t), url), { code: answerTooLarge, message: 'the answer is too large' })
   t.ok(largestAnswer >= 1024 * 1024)
 })
 

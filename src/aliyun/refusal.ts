@@ -1,4 +1,5 @@
 import { CertError, systemCode } from '../errors.js'
+import { answerTooLarge, largestAnswer } from '../http-connections.js'
 import { holdsSecret, redact } from '../secret.js'
 
 /** What an Alibaba Cloud service answered instead of doing what it was asked. */
@@ -181,6 +182,7 @@ const families: ReadonlyMap<string, Hint> = new Map<string, Hint>([
 export const explainSilence = (error: unknown, attempted: Attempted, host: string): CertError => {
   const timedOut = error instanceof Error && error.name === 'TimeoutError'
   const code = systemCode(error)
+  if (code === answerTooLarge) return explainLarge(error, attempted, host)
   const why = timedOut ? 'no answer in time' : (code ?? (error instanceof Error ? error.message : String(error)))
   const untrusted = code !== undefined && /CERT|SELF_SIGNED|UNABLE_TO_(GET|VERIFY)/.test(code)
   return new CertError('CLOUD_UNAVAILABLE', `${attempted.doing}: ${host} cannot be reached (${why})`, {
@@ -193,6 +195,14 @@ export const explainSilence = (error: unknown, attempted: Attempted, host: strin
         : `check that this machine reaches ${host}`,
   })
 }
+
+/** It is reached, and asking again would bring the same. */
+const explainLarge = (error: unknown, attempted: Attempted, host: string): CertError =>
+  new CertError('CLOUD_UNAVAILABLE', `${attempted.doing}: ${host} answered with more than ${largestAnswer >> 20} MiB`, {
+    cause: error,
+    passing: false,
+    hint: 'that is nothing acme-oss has to do with: check the place, the endpoint, and what lies between',
+  })
 
 /** Success that OSS knows nothing of: somebody else has answered in its place. */
 export const explainStranger = (attempted: Attempted, host: string): CertError =>

@@ -123,9 +123,19 @@ const contentOf = async (path: string, what: string): Promise<string> => {
 // Parts of a URL that are shorter are words, which stand in other places as well.
 const shortestToken = 16
 
-/** Neither the URL nor the token in it is ever shown. */
+/** Neither the URL nor the token in it is ever shown, nor the name and password that are sent with it. */
 const hide = (text: string): void => {
-  const { pathname, searchParams, password } = new URL(text)
-  const parts = [...pathname.split('/'), ...searchParams.values(), password]
-  for (const one of [text, ...parts.filter(({ length }) => length >= shortestToken)]) new Secret(one)
+  const { pathname, searchParams, username, password } = new URL(text)
+  const parts = [...pathname.split('/'), ...searchParams.values()].filter(({ length }) => length >= shortestToken)
+  const credentials = [username, password].map(plain)
+  const sent = Buffer.from(credentials.join(':')).toString('base64')
+  for (const one of [text, ...parts, username, password, ...credentials, sent]) new Secret(one)
+}
+
+const plain = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }

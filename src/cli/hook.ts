@@ -40,36 +40,49 @@ export const command = defineCommand({
       'targets from /etc/acme-oss/acme-oss.yaml',
     ],
   ],
-  run: alerted({ command: name, typed: false }, async (values, surroundings, parsed) => {
-    const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
-    const [client = '', ...words] = parsed.words
-    const source = hookSource(client)
-    const handed = source.read({ environment: surroundings.environment, words })
-    const reach = openReach(values, surroundings, terminal, credentialVariables(client, surroundings))
-    try {
-      const wish = {
-        values,
-        targetValues: () => parsed.read(targetFlags),
-        config: () => openConfig(values, surroundings, false),
-        surroundings,
-        terminal,
-        typed: false,
+  run: alerted(
+    { command: name, typed: false, about: (surroundings, words) => handedNames(surroundings, words) },
+    async (values, surroundings, parsed) => {
+      const terminal = new Terminal(surroundings, { ...values, color: wantsColor(values['no-color'], surroundings) })
+      const [client = '', ...words] = parsed.words
+      const source = hookSource(client)
+      const handed = source.read({ environment: surroundings.environment, words })
+      const reach = openReach(values, surroundings, terminal, credentialVariables(client, surroundings))
+      try {
+        const wish = {
+          values,
+          targetValues: () => parsed.read(targetFlags),
+          config: () => openConfig(values, surroundings, false),
+          surroundings,
+          terminal,
+          typed: false,
+        }
+        const { ignored } = parsed
+        const only = handed.length === 1
+        const ended: Ended[] = []
+        for (const files of handed) {
+          const work = deliver({ files, name: only ? values.name : undefined, reach, wish, values, client, ignored })
+          // Of several, one that cannot be used must not keep the others.
+          ended.push(await (only ? work : work.catch((error: unknown) => refusedOne(terminal, error))))
+        }
+        if (values.json) terminal.result(printJson(only ? (ended[0]?.result ?? {}) : allOf(ended)))
+        return statusOfAll(ended)
+      } finally {
+        reach.connections.close()
       }
-      const { ignored } = parsed
-      const only = handed.length === 1
-      const ended: Ended[] = []
-      for (const files of handed) {
-        const work = deliver({ files, name: only ? values.name : undefined, reach, wish, values, client, ignored })
-        // Of several, one that cannot be used must not keep the others.
-        ended.push(await (only ? work : work.catch((error: unknown) => refusedOne(terminal, error))))
-      }
-      if (values.json) terminal.result(printJson(only ? (ended[0]?.result ?? {}) : allOf(ended)))
-      return statusOfAll(ended)
-    } finally {
-      reach.connections.close()
-    }
-  }),
+    },
+  ),
 })
+
+/** @throws CertError USAGE, HOOK_INCOMPLETE */
+const handedNames = (
+  { environment }: Surroundings,
+  [client = '', ...words]: readonly string[],
+): readonly string[] | undefined => {
+  const handed = hookSource(client).read({ environment, words })
+  const names = handed.flatMap((one) => (one instanceof CertError || one.name === undefined ? [] : [one.name]))
+  return handed.length > 0 && names.length === 0 ? undefined : names
+}
 
 const hookSource = (client: string): HookSource => {
   const source = Object.hasOwn(hookSources, client) ? hookSources[client] : undefined

@@ -90,7 +90,7 @@ const readWish = async (
       hint: 'name a folder with --to, such as --to /etc/ssl/example.com',
     })
   }
-  const { environment, now, signal } = surroundings
+  const { environment, now, signal, userId } = surroundings
   const source = await pullSource(values, entry, surroundings, {
     credentials: defaultCredentials(environment),
     connections,
@@ -100,7 +100,7 @@ const readWish = async (
   })
   const owner = await fileOwner(values.owner, values.group, environment, signal)
   const rights = { mode: values.mode, owner }
-  const folder = new PulledFolder({ directory: resolve(values.to), rights, combined: values.combined })
+  const folder = new PulledFolder({ directory: resolve(values.to), rights, combined: values.combined, userId })
   return { values, source, entry, folder, words: execWords(values), surroundings, terminal }
 }
 

@@ -71,7 +71,7 @@ export const readManifestOf = async (
   const path = `${source.name}${folder}/${manifestFile}`
   const look = await source.read(`${held}/${manifestFile}`, signal)
   if (look.status === 'found') return readManifest(look.value, path)
-  if (look.status === 'refused') throw refused(path, look.error)
+  if (look.status === 'refused') throw refused(path, look.error, true)
   throw new CertError('LAYOUT_MISSING', `there is no ${path}`, {
     hint: 'check the place (--bucket and --prefix, or --directory); acme-oss deploy writes it, and what writes without acme-oss has none',
   })
@@ -203,7 +203,7 @@ const requireAll = (where: string, looks: Looks): PemTexts => {
   if (found !== undefined) return found
   for (const file of pemFiles) {
     const look = looks[file]
-    if (look.status === 'refused') throw refused(`${where}${file}`, look.error)
+    if (look.status === 'refused') throw refused(`${where}${file}`, look.error, false)
     if (look.status === 'absent') {
       throw new CertError('LAYOUT_MISSING', `there is no ${where}${file}`, {
         hint: 'a deployment was broken off there, or somebody has deleted it: deploy again, or choose another archive',
@@ -228,9 +228,10 @@ const mixed = (where: string, files: readonly string[], passing: boolean): CertE
     },
   )
 
-const refused = (path: string, error: CertError | undefined): CertError =>
+/** @param isFirst nothing there was found yet: without a right to list, OSS refuses what is not there, too */
+const refused = (path: string, error: CertError | undefined, isFirst: boolean): CertError =>
   new CertError(error?.code ?? 'CLOUD_REFUSED', error?.message ?? `${path} may not be read`, {
     cause: error,
     vendor: error?.vendor,
-    hint: `${error?.hint ?? 'grant oss:GetObject on it'}; or nothing has been deployed there yet`,
+    hint: `${error?.hint ?? 'grant oss:GetObject on it'}${isFirst && error?.code !== 'FILE_UNREADABLE' ? '; or nothing has been deployed there yet' : ''}`,
   })

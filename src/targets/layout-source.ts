@@ -5,6 +5,7 @@ import { OssBucket } from '../aliyun/oss.js'
 import type { OssClientOptions } from '../aliyun/oss-client.js'
 import { materialLimit } from '../certificate/material.js'
 import { CertError, systemCode } from '../errors.js'
+import { answerTooLarge } from '../http-connections.js'
 import type { Look, ObjectStore } from '../object-store.js'
 import { keyPrefix } from './layout.js'
 import type { TargetSettings } from './target.js'
@@ -33,10 +34,12 @@ export const bucketSource = (
   name: `${store.name}/${prefix}`,
   hold: async (folder) => folder,
   read: async (path, signal) => {
-    const look = await store.read(`${prefix}${path}`, signal)
-    if (look.status === 'found' && Buffer.byteLength(look.value) > materialLimit) {
-      throw tooLarge(`${store.name}/${prefix}${path}`)
-    }
+    const called = `${store.name}/${prefix}${path}`
+    const look = await store.read(`${prefix}${path}`, signal).catch((error: unknown) => {
+      const isLarge = error instanceof CertError && systemCode(error.cause) === answerTooLarge
+      throw isLarge ? tooLarge(called) : error
+    })
+    if (look.status === 'found' && Buffer.byteLength(look.value) > materialLimit) throw tooLarge(called)
     return look
   },
 })

@@ -1,23 +1,13 @@
-import {
-  chmod,
-  chown,
-  lstat,
-  mkdir,
-  readdir,
-  readFile,
-  readlink,
-  rename,
-  rmdir,
-  symlink,
-  unlink,
-} from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import type { Stats } from 'node:fs'
+import { mkdir, readdir, readlink, rename, rmdir, stat, symlink, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { type Certificate, firstCertificate } from '../certificate/x509.js'
 import { type FileOwner, sweepTemporaries, syncFolder, temporaryBeside, writeDurably } from '../durable-file.js'
 import { CertError, systemCode } from '../errors.js'
 import { Secret } from '../secret.js'
 import { type LockOptions, withLock } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
+import { HeldFolder, readPlainFile } from './held-folder.js'
 import { sha256 } from './layout.js'
 import type { PemTexts, ProvenSet } from './layout-reader.js'
 import { type Manifest, pemFiles } from './read-manifest.js'
@@ -32,6 +22,7 @@ const manifestFile = 'README.md'
 export interface FileRights {
   /** Of files; a folder can be entered by all who may read them. */
   readonly mode: number
+  /** Of files; folders get the group alone: in a folder of their own, others could lead root anywhere. */
   readonly owner: FileOwner | undefined
 }
 
@@ -41,6 +32,8 @@ export interface PulledFolderOptions {
   readonly rights: FileRights
   /** Certificates and key in one file as well. */
   readonly combined: boolean
+  /** Who runs this. */
+  readonly userId: number | undefined
 }
 
 /** A command that has to run because of a change: it is written down before the change is made. */
@@ -58,13 +51,19 @@ export class PulledFolder {
   readonly directory: string
   readonly #rights: FileRights
   readonly #combined: boolean
+  readonly #userId: number | undefined
+  /** While it is locked: whatever somebody puts in the place of the folder meanwhile, this is the one. */
+  #held: HeldFolder | undefined
+  #state: StateFolder | undefined
 
-  constructor({ directory, rights, combined }: PulledFolderOptions) {
+  constructor({ directory, rights, combined, userId }: PulledFolderOptions) {
     this.directory = directory
     this.#rights = rights
     this.#combined = combined
+    this.#userId = userId
   }
 
+  /** How it is called from outside. */
   path(folder: string): string {
     return join(this.directory, folder)
   }
@@ -76,10 +75,9 @@ export class PulledFolder {
 
   /** The folder that the link leads to; undefined where there is none. @throws CertError FOLDER_UNWRITABLE */
   async linked(): Promise<string | undefined> {
-    const link = this.path(currentLink)
-    const target = await this.#explained(() => readLinkIfThere(link))
+    const target = await this.#explained(() => readLinkIfThere(this.#at(currentLink)))
     if (target === undefined || isOurs(target)) return target
-    throw new CertError('FOLDER_UNWRITABLE', `${link} is not a link that acme-oss pull has made`, {
+    throw new CertError('FOLDER_UNWRITABLE', `${this.path(currentLink)} is not a link that acme-oss pull has made`, {
       hint: `move it away, or name another folder with --to: ls -la ${this.directory}`,
     })
   }
@@ -89,18 +87,39 @@ export class PulledFolder {
    * @throws CertError FOLDER_UNWRITABLE, LOCKED, or what `work` throws
    */
   async locked<T>(options: LockOptions, work: () => Promise<T>): Promise<T> {
-    await this.#explained(() => this.#makeDirectory())
-    const state = await this.#ownState(() => StateFolder.open(this.path(ownFolder)))
-    return await this.#ownState(() => withLock(state, 'pull', options, work))
+    const held = await this.#explained(() => this.#openDirectory())
+    try {
+      this.#held = held
+      const own = await this.#openOwn(held)
+      try {
+        return await this.#ownState(async () => {
+          const state = await StateFolder.open(own.at())
+          this.#state = state
+          return await withLock(state, 'pull', options, work).catch(renamed(own.at(), this.path(ownFolder)))
+        })
+      } finally {
+        this.#state = undefined
+        await own.close()
+      }
+    } finally {
+      this.#held = undefined
+      await held.close()
+    }
   }
 
   /** Of the set that this manifest names, if all of its files lie there as they are wanted. */
   async read(manifest: Manifest): Promise<PemTexts | undefined> {
-    const folder = this.path(this.folderOf({ manifest }))
-    if ((await lstat(folder).catch(() => undefined))?.isDirectory() !== true) return undefined
-    const texts = await Promise.all(pemFiles.map((file) => readIfThere(join(folder, file))))
-    const [cert, key, chain, full] = texts
-    if (cert === undefined || key === undefined || chain === undefined || full === undefined) return undefined
+    try {
+      return await HeldFolder.within(this.#at(this.folderOf({ manifest })), (folder) => this.#readIn(folder, manifest))
+    } catch (error) {
+      if (systemCode(error) === undefined) throw error
+      return undefined
+    }
+  }
+
+  async #readIn(folder: HeldFolder, manifest: Manifest): Promise<PemTexts | undefined> {
+    const found = await Promise.all(pemFiles.map(async (file) => (await readPlainFile(folder.at(file))).text))
+    const [cert = '', key = '', chain = '', full = ''] = found
     const files: PemTexts = {
       'cert.pem': cert,
       'privkey.pem': Secret.material(key),
@@ -109,35 +128,39 @@ export class PulledFolder {
     }
     if (pemFiles.some((file) => sha256(files[file]) !== manifest.sums[file])) return undefined
     const wanted = this.#contents({ manifest, files })
-    const states = await Promise.all(
-      [...wanted].map(([file, content]) => this.#isAsWanted(join(folder, file), content)),
-    )
-    return states.every(Boolean) && (await this.#isAsWanted(folder)) ? files : undefined
+    const states = await Promise.all([...wanted].map(([file, content]) => this.#isAsWanted(folder.at(file), content)))
+    return states.every(Boolean) && this.#isFolderAsWanted(await folder.stat()) ? files : undefined
   }
 
   /** Writes the set into its folder; what is there as it should be stays. @throws CertError FOLDER_UNWRITABLE */
   async fill(set: Pick<ProvenSet, 'manifest' | 'files'>): Promise<void> {
-    const folder = this.path(this.folderOf(set))
+    const name = this.folderOf(set)
     await this.#explained(async () => {
-      await this.#makeOwn(folder)
-      await this.#give(folder)
-      await sweepTemporaries(folder)
-      const { mode, owner } = this.#rights
-      await Promise.all(
-        [...this.#contents(set)].map(async ([file, content]) => {
-          const path = join(folder, file)
-          if (!(await this.#isAsWanted(path, content)))
-            await writeDurably(path, content, { mode, owner, mayBeLost: true })
-        }),
-      )
-      await syncFolder(folder)
-      await syncFolder(this.directory)
+      await makeIfMissing(this.#at(name))
+      const folder = await this.#openFolder(this.#at(name), name)
+      try {
+        // It may be of a run of theirs; it is to be out of their hands before a key lies in it.
+        await folder.give(this.#folderRights(), this.#isForAnother() ? this.#userId : undefined)
+        await sweepTemporaries(folder.at())
+        const { mode, owner } = this.#rights
+        await Promise.all(
+          [...this.#contents(set)].map(async ([file, content]) => {
+            const path = folder.at(file)
+            if (!(await this.#isAsWanted(path, content)))
+              await writeDurably(path, content, { mode, owner, mayBeLost: true })
+          }),
+        )
+        await syncFolder(folder.at())
+      } finally {
+        await folder.close()
+      }
+      await syncFolder(this.#at())
     })
   }
 
   /** Leads the link to a folder, or takes it away. @throws CertError FOLDER_UNWRITABLE */
   async point(folder: string | undefined): Promise<void> {
-    const link = this.path(currentLink)
+    const link = this.#at(currentLink)
     await this.#explained(async () => {
       if (folder === undefined) await unlinkIfThere(link)
       else {
@@ -148,37 +171,41 @@ export class PulledFolder {
           throw error
         })
       }
-      await syncFolder(this.directory)
+      await syncFolder(this.#at())
     })
   }
 
   /** Removes the folders of other sets: the files that we write, and each folder that is empty then. */
   async prune(keep: readonly (string | undefined)[]): Promise<void> {
-    await sweepTemporaries(this.directory)
-    const entries = await readdir(this.directory, { withFileTypes: true }).catch(() => [])
+    await sweepTemporaries(this.#at())
+    const entries = await readdir(this.#at(), { withFileTypes: true }).catch(() => [])
     const old = entries.filter((entry) => entry.isDirectory() && isOurs(entry.name) && !keep.includes(entry.name))
     for (const { name } of old) {
-      const folder = this.path(name)
-      await sweepTemporaries(folder)
-      for (const file of [...pemFiles, manifestFile, combinedFile]) {
-        await unlink(join(folder, file)).catch(() => undefined)
+      const empty = async (folder: HeldFolder): Promise<void> => {
+        await sweepTemporaries(folder.at())
+        for (const file of [...pemFiles, manifestFile, combinedFile]) {
+          await unlink(folder.at(file)).catch(() => undefined)
+        }
       }
-      await rmdir(folder).catch(() => undefined)
+      await HeldFolder.within(this.#at(name), empty).catch(() => undefined)
+      await rmdir(this.#at(name)).catch(() => undefined)
     }
   }
 
   /** The certificate in a folder; undefined where it cannot be read. */
   async certificateIn(folder: string): Promise<Certificate | undefined> {
-    return firstCertificate(await readFile(join(this.path(folder), 'cert.pem'), 'utf8').catch(() => ''))
+    const read = async (held: HeldFolder) => (await readPlainFile(held.at('cert.pem'))).text
+    return firstCertificate(await HeldFolder.within(this.#at(folder), read).catch(() => ''))
   }
 
   async due(): Promise<Due | undefined> {
-    const text = await this.#ownState(() => StateFolder.at(this.path(ownFolder)).read([dueFile]))
+    const state = this.#state ?? StateFolder.at(this.#at(ownFolder))
+    const text = await this.#ownState(() => state.read([dueFile]))
     return text === undefined ? undefined : readDue(text)
   }
 
   async setDue(due: Due | undefined): Promise<void> {
-    const state = StateFolder.at(this.path(ownFolder))
+    const state = this.#state ?? StateFolder.at(this.#at(ownFolder))
     await this.#ownState(() =>
       due === undefined ? state.remove([dueFile]) : state.write([dueFile], `${JSON.stringify(due)}\n`),
     )
@@ -192,33 +219,74 @@ export class PulledFolder {
     return contents.set(manifestFile, manifest.text)
   }
 
-  async #isAsWanted(path: string, content?: string): Promise<boolean> {
-    const about = await lstat(path).catch(() => undefined)
-    if (about === undefined || (content === undefined ? !about.isDirectory() : !about.isFile())) return false
+  async #isAsWanted(path: string, content: string): Promise<boolean> {
+    const found = await readPlainFile(path).catch(() => undefined)
+    if (found === undefined || found.text !== content) return false
     const { mode, owner } = this.#rights
-    const wanted = content === undefined ? folderMode(mode) : mode
-    if ((about.mode & 0o7777) !== wanted) return false
-    if (owner !== undefined && !(isLike(owner.uid, about.uid) && isLike(owner.gid, about.gid))) return false
-    return content === undefined || (await readIfThere(path)) === content
+    const { about } = found
+    return (about.mode & 0o7777) === mode && isLike(owner?.uid ?? -1, about.uid) && isLike(owner?.gid ?? -1, about.gid)
+  }
+
+  #isFolderAsWanted(about: Stats): boolean {
+    const { mode, gid } = this.#folderRights()
+    if ((about.mode & 0o7777) !== mode || !isLike(gid, about.gid)) return false
+    return !this.#isForAnother() || about.uid === this.#userId
+  }
+
+  /** Who may read the files may enter the folder; another owner of them need not be in the group. */
+  #folderRights() {
+    const { mode, owner } = this.#rights
+    const open = (mode & 0o040) === 0 ? 0o700 : 0o750
+    return { mode: this.#isForAnother() ? 0o755 : open, gid: owner?.gid ?? -1 }
+  }
+
+  #isForAnother(): boolean {
+    const uid = this.#rights.owner?.uid ?? -1
+    return uid !== -1 && uid !== this.#userId
+  }
+
+  #at(name = ''): string {
+    return this.#held?.at(name) ?? this.path(name)
   }
 
   /** The folder of all, which may be a link: those who use certificates have to get into it. */
-  async #makeDirectory(): Promise<void> {
+  async #openDirectory(): Promise<HeldFolder> {
+    const mayBeLink = true
+    if (await isThere(this.directory)) return await HeldFolder.open(this.directory, { mayBeLink })
     await mkdir(dirname(this.directory), { recursive: true })
-    if (await makeIfMissing(this.directory)) await this.#give(this.directory)
-  }
-
-  /** @throws ENOTDIR where something else is in its place: we may be root, and it a link to anywhere */
-  async #makeOwn(folder: string): Promise<void> {
-    if (!(await makeIfMissing(folder)) && !(await lstat(folder)).isDirectory()) {
-      throw Object.assign(new Error(`${folder} is no folder`), { code: 'ENOTDIR' })
+    const above = await HeldFolder.open(dirname(this.directory), { mayBeLink })
+    try {
+      const path = above.at(basename(this.directory))
+      if (await makeIfMissing(path)) await HeldFolder.within(path, (made) => made.give(this.#folderRights()))
+      return await HeldFolder.open(path, { mayBeLink })
+    } finally {
+      await above.close()
     }
   }
 
-  async #give(folder: string): Promise<void> {
-    const { mode, owner } = this.#rights
-    if (owner !== undefined) await chown(folder, owner.uid, owner.gid)
-    await chmod(folder, folderMode(mode))
+  /** What lies in a folder of somebody else's can be made to lead root anywhere. */
+  async #openOwn(held: HeldFolder): Promise<HeldFolder> {
+    const own = await this.#explained(async () => {
+      await makeIfMissing(held.at(ownFolder))
+      return await this.#openFolder(held.at(ownFolder), ownFolder)
+    })
+    const { uid } = await own.stat()
+    if (this.#userId !== 0 || uid === 0) return own
+    await own.close()
+    throw new CertError('FOLDER_UNWRITABLE', `${this.path(ownFolder)} belongs to another user (${uid})`, {
+      hint: `pull as that user; or, for root to do so from now on: rm -r ${this.path(ownFolder)}`,
+    })
+  }
+
+  /** @throws CertError where something else is in its place: we may be root, and it a link to anywhere */
+  async #openFolder(path: string, name: string): Promise<HeldFolder> {
+    return await HeldFolder.open(path).catch((error: unknown) => {
+      if (!['ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '')) throw error
+      throw new CertError('FOLDER_UNWRITABLE', `${this.path(name)} is a link, or no folder`, {
+        cause: error,
+        hint: `acme-oss pull has not made it: move it away: ls -la ${this.directory}`,
+      })
+    })
   }
 
   /** What is kept beside the sets is part of the folder as its user knows it. */
@@ -259,9 +327,6 @@ const isOurs = (name: string): boolean => /^\d{4}-\d\d-\d\d_[0-9a-f]{8}-[0-9a-f]
 /** The archive that the set of a folder is about. */
 export const archiveOf = (folder: string): string => folder.replace(/-[0-9a-f]{8}$/, '')
 
-/** Who may read the files may enter the folder. */
-const folderMode = (mode: number): number => ((mode & 0o040) === 0 ? 0o700 : 0o750)
-
 const isLike = (wanted: number, is: number): boolean => wanted === -1 || wanted === is
 
 const readDue = (text: string): Due | undefined => {
@@ -288,13 +353,24 @@ const readLinkIfThere = async (path: string): Promise<string | undefined> => {
   }
 }
 
-const readIfThere = async (path: string): Promise<string | undefined> => {
+const isThere = async (path: string): Promise<boolean> => {
   try {
-    return await readFile(path, 'utf8')
-  } catch {
-    return undefined
+    await stat(path)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
   }
 }
+
+/** An error that says how a path is called, rather than how it is reached. */
+const renamed =
+  (path: string, called: string) =>
+  (error: unknown): never => {
+    if (!(error instanceof CertError) || error.code !== 'LOCKED') throw error
+    const { code, message, hint, passing } = error
+    throw new CertError(code, message, { cause: error, passing, hint: hint?.replace(path, called) })
+  }
 
 const unlinkIfThere = async (path: string): Promise<void> => {
   try {

@@ -1,6 +1,6 @@
 // From a deployment that fails at the CDN to the message about it, and to the one that it is mended; and `notify test`.
 import { once } from 'node:events'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -161,11 +161,52 @@ t.test('what a run dies of', async (t) => {
   t.same(toldOf(receiver.news()), ['recovered damaged null'])
 
   // What certbot passes over in silence.
-  const environment = { RENEWED_LINEAGE: world.path('live/b.example') }
-  ended(t, await world.run(['hook', 'certbot', ...config], { environment }), 2)
-  t.match(receiver.news(), [/^hook: .*"sentence":"acme-oss hook certbot failed: /])
+  const certbot = (name: string, is: number) => async () => {
+    const environment = { RENEWED_LINEAGE: world.path(`live/${name}`) }
+    const toFolder = ['--directory', world.path('out', name)]
+    ended(t, await world.run(['hook', 'certbot', ...toFolder, ...config], { environment }), is)
+    return receiver.news()
+  }
+  const lineage = async (name: string): Promise<void> => {
+    const { fullchain, key } = await mintMaterial({ names: [name] })
+    mkdirSync(world.path('live', name), { recursive: true })
+    writeFileSync(world.path('live', name, 'fullchain.pem'), fullchain)
+    writeFileSync(world.path('live', name, 'privkey.pem'), key)
+  }
+  receiver.news()
+  t.match(await certbot('b.example', 2)(), [/^hook: .*"sentence":"acme-oss hook certbot \(b\.example\) failed: /])
+  t.match(await certbot('c.example', 2)(), [/^hook: .*"sentence":"acme-oss hook certbot \(c\.example\) failed: /])
   ended(t, await world.run(['sync', ...config]), 0)
-  t.same(receiver.news(), ['ping: '], 'the timer cannot say that it is over')
+  t.same(receiver.news(), [], 'the timer cannot say that it is over; and it is not well')
+  const called = await world.run(['hook', 'dehydrated', ...config, '--', 'deploy_cert', 'd.example'])
+  ended(t, called, 2)
+  t.equal(receiver.news().length, 1)
+  ended(t, await world.run(['hook', 'dehydrated', ...config, '--', 'exit_hook']), 0)
+  t.same(receiver.news(), [], 'one that is called for another reason says nothing of it')
+  await lineage('d.example')
+  const [key, full] = ['privkey.pem', 'fullchain.pem'].map((file) => world.path('live/d.example', file)) as [
+    string,
+    string,
+  ]
+  const words = [
+    '--directory',
+    world.path('out/d.example'),
+    ...config,
+    '--',
+    'deploy_cert',
+    'd.example',
+    key,
+    full,
+    full,
+  ]
+  ended(t, await world.run(['hook', 'dehydrated', ...words]), 0)
+  t.same(toldOf(receiver.news()), ['recovered damaged null'], 'it is called rightly now')
+  await lineage('b.example')
+  t.same(toldOf(await certbot('b.example', 0)()), ['recovered damaged null'], 'the one that went well, and no other')
+  await lineage('c.example')
+  t.same(toldOf(await certbot('c.example', 0)()), ['recovered damaged null'])
+  ended(t, await world.run(['sync', ...config]), 0)
+  t.same(receiver.news(), ['ping: '])
   ended(t, await world.run(['sync', 'nobody.example', ...config]), 2)
   t.same(receiver.news(), [], 'what is mistyped is the business of who typed it')
 
@@ -173,6 +214,47 @@ t.test('what a run dies of', async (t) => {
   const dead = await world.run(['sync', ...config, ...noFolder])
   ended(t, dead, 1)
   t.match(receiver.news(), [/^hook: .*"name":"the state folder"/])
+})
+
+t.test('a configuration that cannot be read any more', async (t) => {
+  const receiver = await startReceiver(t)
+  const world = await openWorld(t, { here: true })
+  const alerts = `alerts: { to: [{ webhook: { url: "${receiver.url('hook')}" } }], ping: "${receiver.url('ping')}" }\n`
+  const config = ['--config', world.file('acme-oss.yaml', `${alerts}  certificates: [\n`)]
+  const unknown = await world.run(['sync', ...config])
+  ended(t, unknown, 0)
+  t.match(unknown.stderr, /warning: .*acme-oss\.yaml:\d.*\n.*warning: nobody is told of it/, 'not in silence')
+  const sync = async (text: string) => {
+    world.file('acme-oss.yaml', text)
+    const run = await world.run(['sync', ...config])
+    ended(t, run, 0)
+    return { stderr: run.stderr, news: receiver.news() }
+  }
+  t.same((await sync(alerts)).news, ['ping: '])
+  const broken = await sync(`${alerts}  certificates: [\n`)
+  t.same(toldOf(broken.news), ['firing damaged null'], 'those that it named before')
+  t.equal(broken.news.length, 1, 'and no ping')
+  t.match(broken.stderr, /warning: .*acme-oss\.yaml:\d/)
+  t.same((await sync(`alerts: { too: [] }\n`)).news, [], 'which they know')
+  t.match((await sync(alerts.replace('alerts', 'alrets'))).stderr, /warning: .*did you mean alerts/)
+  t.same(toldOf((await sync(alerts)).news), ['recovered damaged null'])
+  t.same((await sync('certificates: {}\n')).news, [])
+  const last = await sync('certificates: [\n')
+  t.same(last, { stderr: 'nothing is left to do\n', news: [] }, 'nobody wants to be told any more')
+})
+
+t.test('a hook that failed, where there is nobody but who is told that all is well', async (t) => {
+  const receiver = await startReceiver(t)
+  const world = await openWorld(t, { here: true })
+  const environment = { ACME_OSS_ALERT_PING: receiver.url('ping'), RENEWED_LINEAGE: world.path('live/b.example') }
+  ended(t, await world.run(['sync'], { environment }), 0)
+  t.same(receiver.news(), ['ping: '])
+  ended(t, await world.run(['hook', 'certbot'], { environment }), 2)
+  ended(t, await world.run(['sync'], { environment }), 0)
+  t.same(receiver.news(), [])
+  age(world, 91 * 24 * 60)
+  ended(t, await world.run(['sync'], { environment }), 0)
+  t.same(receiver.news(), ['ping: '], 'nobody asks for ever')
 })
 
 t.test('the end that comes nearer, told of by variables alone', async (t) => {
@@ -274,6 +356,16 @@ t.test('notify test', async (t) => {
   t.match(failed.stdout, `webhook at ${host}: sent (`)
   t.match(failed.stderr, `error: slack at ${host} was not told: it answered with status 500`)
   t.equal(receiver.news().filter((line) => line.startsWith('slack')).length, 2, 'what may pass is tried twice')
+
+  const basic = receiver.url('basic').replace('//', `//${keepSecret('the-user-of-it')}:${keepSecret('its%20pass')}@`)
+  const sent = Buffer.from('the-user-of-it:its pass').toString('base64')
+  // It says back what it was sent.
+  const errmsg = `no the-user-of-it, its pass, ${sent}`
+  receiver.answers.set('basic', { body: JSON.stringify({ errcode: 1, errmsg }) })
+  const ding = world.file('ding.yaml', `alerts: { to: [{ dingtalk: { url: "${basic}" } }] }\n`)
+  const shy = await world.call(['notify', 'test', '--config', ding])
+  t.match(shy.stderr, 'refused with 1: no [secret], [secret], [secret]')
+  receiver.news()
 
   await receiver.close()
   const gone = await world.call(['notify', 'test', '--config', file, '--json'])

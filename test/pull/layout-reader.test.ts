@@ -211,6 +211,23 @@ t.test('latest/ is read where the archive holds another chain, and nothing while
   t.same([waits, after.set.manifest.archive], [['LAYOUT_MIXED'], other.archive], 'read again until it is whole')
 })
 
+t.test('what may not be read', async (t) => {
+  const hint = 'it has to be readable by this user'
+  const closed = (file: string, code: 'FILE_UNREADABLE' | 'CLOUD_REFUSED'): LayoutSource => ({
+    ...sourceOf(files),
+    read: async (path, how) =>
+      path.endsWith(file)
+        ? { status: 'refused', error: new CertError(code, `${path} cannot be read`, { hint }) }
+        : await sourceOf(files).read(path, how),
+  })
+  const hintOf = async (source: LayoutSource) =>
+    (await refusal(() => readLatest(source, { now, timeout: 0 }, signal))).hint
+  t.equal(await hintOf(closed('privkey.pem', 'FILE_UNREADABLE')), hint, 'it is there')
+  t.equal(await hintOf(closed('README.md', 'FILE_UNREADABLE')), hint)
+  t.equal(await hintOf(closed('privkey.pem', 'CLOUD_REFUSED')), hint, 'its manifest is')
+  t.equal(await hintOf(closed('README.md', 'CLOUD_REFUSED')), `${hint}; or nothing has been deployed there yet`)
+})
+
 t.test('what is too large is not taken', async (t) => {
   const large = new Map(files).set('latest/README.md', 'x'.repeat(1024 * 1024 + 1))
   const error = await refusal(() => readLatest(sourceOf(large), { now, timeout: 0 }, signal))

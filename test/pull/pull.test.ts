@@ -1,6 +1,8 @@
 // `acme-oss pull` from the outside, against the emulator and a folder: what lies behind the link, what runs, what is
 // left when things go wrong.
 import {
+  chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -388,6 +390,9 @@ t.test('what must not be taken is not taken', async (t) => {
     error: { code: 'LAYOUT_INVALID', message: /names the archive "\.\.\/\.\.\/other"/ },
   })
   t.equal(world.emulator.requests.length, from + 1, 'nothing is asked for there')
+  world.emulator.putObject(bucket, `${prefix}latest/README.md`, 'x'.repeat(9 * 1024 * 1024))
+  t.match(await pull(), { code: 1, error: { code: 'LAYOUT_INVALID', message: /README\.md is larger than 1 MiB/ } })
+  t.equal(world.emulator.requests.length, from + 2, 'and it is not asked for again')
   const old = await mintMaterial({ notBefore: daysFromNow(-90), notAfter: daysFromNow(1) })
   await deploy(t, world, old)
   t.match(await pull(), { status: 'changed', warnings: [/older/, /ends on .*look at what renews it/] })
@@ -423,9 +428,20 @@ t.test('the folder is the user’s: what is not ours stays', async (t) => {
   mkdirSync(target)
   const linked = (await pull(['--dry-run'])).folder ?? ''
   symlinkSync(target, linked)
-  t.match(await pull(), { code: 1, error: { code: 'FOLDER_UNWRITABLE', message: /ENOTDIR/ } })
+  t.match(await pull(), {
+    code: 1,
+    error: { code: 'FOLDER_UNWRITABLE', message: /[0-9a-f]{8} is a link, or no folder/ },
+  })
   t.same(readdirSync(target), [], 'nothing is written through a link')
   provesCurrent(t, to, one)
+
+  rmSync(join(to, '.acme-oss'), { recursive: true })
+  symlinkSync(target, join(to, '.acme-oss'))
+  t.match(await pull(), {
+    code: 1,
+    error: { code: 'FOLDER_UNWRITABLE', message: /\.acme-oss is a link, or no folder/ },
+  })
+  t.same(readdirSync(target), [])
 })
 
 t.test('owner, group and mode', async (t) => {
@@ -443,13 +459,36 @@ t.test('owner, group and mode', async (t) => {
     t.match(await pull(['--owner', '0']), { code: 1, error: { code: 'FOLDER_UNWRITABLE', hint: /only root/ } })
     return
   }
-  t.match(await pull(['--owner', 'nobody:65533', '--mode', '0640']), { status: 'changed' })
-  const nobody = Number(/^nobody:[^:]*:(\d+)/m.exec(readFileSync('/etc/passwd', 'utf8'))?.[1])
-  for (const file of ['', ...fileNames]) {
-    const { uid, gid } = statSync(join(to, 'current', file))
-    t.same([uid, gid], [nobody, 65533], file)
+  const rightsOf = (path: string): unknown[] => {
+    const { uid, gid, mode } = statSync(path)
+    return [uid, gid, (mode & 0o7777).toString(8)]
   }
+  const owned = ['--owner', 'nobody:65533', '--mode', '0640']
+  t.match(await pull(owned), { status: 'changed' })
+  const nobody = Number(/^nobody:[^:]*:(\d+)/m.exec(readFileSync('/etc/passwd', 'utf8'))?.[1])
+  const provesOwned = (): void => {
+    for (const file of fileNames) t.same(rightsOf(join(to, 'current', file)), [nobody, 65533, '640'], file)
+    t.same(rightsOf(join(to, 'current')), [0, 65533, '755'], 'in a folder of their own they could lead root anywhere')
+  }
+  provesOwned()
   t.match(await pull(['--owner', 'nobody', '--group', '65533', '--mode', '0640']), { status: 'unchanged' })
+  chownSync(realpathSync(join(to, 'current')), nobody, 65533)
+  t.match(await pull(owned), { status: 'changed' }, 'a folder of theirs is taken out of their hands')
+  provesOwned()
+
+  rmSync(to, { recursive: true })
+  t.match(await pull(owned), { status: 'changed' })
+  t.same(rightsOf(to), [0, 65533, '755'], 'the folder of all, when it is made')
+  chownSync(to, nobody, 0)
+  chmodSync(to, 0o700)
+  rmSync(join(to, 'current'))
+  t.match(await pull(owned), { status: 'changed' })
+  t.same(rightsOf(to), [nobody, 0, '700'], 'it stays as it is')
+  provesOwned()
+  chownSync(join(to, '.acme-oss'), nobody, 0)
+  t.match(await pull(owned), {
+    error: { code: 'FOLDER_UNWRITABLE', message: /\.acme-oss belongs to another user/, hint: /rm -r/ },
+  })
 })
 
 t.test('from a folder, and by an entry of the configuration', async (t) => {
