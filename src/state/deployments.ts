@@ -18,7 +18,7 @@ import {
   superseded,
   type TargetRecord,
 } from './deployment-record.js'
-import { readHold } from './hold.js'
+import { endHold, endsHold, type Hold, holdIn, keepHold, lookAtHold } from './hold.js'
 import { failure, newRecord, pendingStep, toRecord, type WantedTarget } from './new-record.js'
 import type { StateFolder } from './state-folder.js'
 
@@ -61,6 +61,7 @@ export class Deployment {
    * Records that `bundle` is wanted on `targets`, which takes the place of what was wanted there before and is older.
    * The same certificate on other targets is added to its record; on the same ones, their steps begin anew.
    * @param unresolved why nobody knows yet where it is to go
+   * @param hold that is to be in force from then on
    * @throws CertError STATE_UNUSABLE
    */
   static async record(
@@ -69,13 +70,16 @@ export class Deployment {
     targets: readonly WantedTarget[],
     now: () => Date,
     unresolved?: CertError,
+    hold?: Hold,
   ): Promise<Deployment> {
     const { records } = await readDeployments(state, bundle.name)
     const known = records.find(isOf(bundle))
     const others = records.filter((record) => record !== known)
     const record = newRecord(bundle, targets, now(), unresolved, known)
     await state.sweep(folderOf(record))
-    await writeAll(state, bundle, record)
+    // With the hold in it: what is held without being wanted, or the other way round, nothing would put right.
+    await writeAll(state, bundle, hold === undefined ? record : { ...record, hold })
+    if (hold !== undefined) await keepHold(state, hold)
     // After it, so that a process killed in between leaves one certificate too many rather than none.
     for (const other of others) await keepSuperseded(state, other, [record], now())
     return new Deployment(state, record, now)
@@ -259,13 +263,32 @@ const keepClosed = async (state: StateFolder, before: DeploymentRecord, closed: 
 
 /** What was rolled back from is not wanted any more. @throws CertError STATE_UNUSABLE */
 const keepHeld = async (state: StateFolder, name: string, now: Date): Promise<void> => {
-  const hold = await readHold(state, name)
+  await adoptHold(state, name)
+  const { hold } = lookAtHold(state, name)
   if (hold === undefined) return
   const { records } = await readDeployments(state, name)
   const held = records.find(({ fingerprint }) => fingerprint.sha256 === hold.sha256)
   for (const record of records) {
     if (!hold.away.includes(record.fingerprint.sha256)) continue
     await keepClosed(state, record, rolledBack(record, { by: hold.sha256, held, now }))
+  }
+  // A process was killed before it could.
+  if (records.some((record) => endsHold(record, hold))) await endHold(state, name)
+}
+
+/**
+ * Puts the hold in force of which a process that was killed wrote the record alone. Only for whoever holds the lock of
+ * the name.
+ * @throws CertError STATE_UNUSABLE
+ */
+export const adoptHold = async (state: StateFolder, name: string): Promise<void> => {
+  const { records } = await readDeployments(state, name)
+  for (const record of records) {
+    const meant = holdIn(record)
+    if (meant === undefined) continue
+    const { hold } = lookAtHold(state, name)
+    if (hold === undefined || hold.at < meant.at) await keepHold(state, meant)
+    await state.write([...folderOf(record), recordFile], serialize({ ...record, hold: undefined }))
   }
 }
 
