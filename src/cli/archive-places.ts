@@ -70,8 +70,8 @@ export const foldersIn = async (
 ): Promise<Folders> => {
   const look = (await source.folders?.(signal)) ?? { status: 'refused' }
   if (look.status === 'refused') {
-    const right = target.startsWith('oss ') ? ' (oss:ListObjects on the bucket is not granted)' : ''
-    const unlisted = `what lies in ${source.name} may not be listed${right}: only archives that this machine has on record are known`
+    const why = target.startsWith('oss ') ? 'oss:ListObjects on the bucket is not granted' : 'the folder cannot be read'
+    const unlisted = `what lies in ${source.name} may not be listed (${why}): only archives that this machine has on record are known`
     return { archives: inOrder(recorded), others: [], unlisted }
   }
   const all = look.status === 'found' ? look.value : []

@@ -3,7 +3,7 @@ import { CertError } from '../errors.js'
 import { isStandby, standbyName } from '../standby-name.js'
 import { CertificateStore, certificateNames, type DeploySettings } from '../state/certificates.js'
 import type { TargetRecord } from '../state/deployment-record.js'
-import { Deployment, readDeployments, removeDamaged } from '../state/deployments.js'
+import { adoptHold, Deployment, readDeployments, removeDamaged } from '../state/deployments.js'
 import { endHold } from '../state/hold.js'
 import { type LockOptions, withLock } from '../state/lock.js'
 import { StateFolder } from '../state/state-folder.js'
@@ -110,6 +110,7 @@ const forget = async (
   target: string | undefined,
   now: () => Date,
 ): Promise<string[]> => {
+  await adoptHold(state, name)
   const { records, damaged } = await readDeployments(state, name)
   const isHeld = target === undefined && (await endHold(state, name))
   const known = [...new Set(records.flatMap(({ targets }) => Object.values(targets).map((one) => one.name)))]

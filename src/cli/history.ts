@@ -1,6 +1,6 @@
 import { eachOf } from '../each-of.js'
 import { isArchived, type Use, usesOf } from '../monitor/in-use.js'
-import { type Hold, readHold } from '../state/hold.js'
+import { type Hold, lookAtHold } from '../state/hold.js'
 import { StateFolder } from '../state/state-folder.js'
 import { type ArchiveFacts, archiveFacts } from '../targets/archive-facts.js'
 import type { DeployTarget } from '../targets/target.js'
@@ -72,24 +72,40 @@ export const command = defineCommand({
       const places = archivePlaces(standing.asked, reach.context)
       requirePlaces(places, standing.name)
       const recorded = await recordedArchives(state, standing.name, standing.records)
-      const hold = standing.name === undefined ? undefined : await readHold(state, standing.name)
+      const { hold, damage } = standing.name === undefined ? unheld : lookAtHold(state, standing.name)
       const uses = await usesOf(watched(standing, reach), standing.records, { isLooking: !values['no-look'], signal })
       const known = [...recorded.own, ...recorded.standby]
       const found = await Promise.all(places.map((place) => look(place, known, values.limit, signal)))
       const about = { uses, hold, standby: recorded.standby, now: now() }
-      const warnings = found.flatMap(({ folders, latest }) => [
-        ...(folders.unlisted === undefined ? [] : [folders.unlisted]),
-        ...(latest === null ? ['latest/ may not be read: oss:GetObject is not granted'] : []),
-      ])
+      const warnings = [
+        ...(damage === undefined ? [] : [damage.message]),
+        ...found.flatMap(({ place, folders, latest }) => [
+          ...(folders.unlisted === undefined ? [] : [folders.unlisted]),
+          ...(latest === null ? [unreadLatest(place)] : []),
+        ]),
+      ]
+      const status = found.some(isUnseen) ? exitCodes.failed : exitCodes.done
       for (const warning of warnings) terminal.warning(warning)
-      if (values.json) terminal.result(printJson(resultJson(standing.name, found, about, [...new Set(warnings)])))
+      if (values.json)
+        terminal.result(
+          printJson(resultJson({ site: standing.name, found, about, warnings: [...new Set(warnings)], status })),
+        )
       else for (const one of found) show(terminal, one, about, values.limit)
-      return exitCodes.done
+      return status
     } finally {
       reach.connections.close()
     }
   },
 })
+
+const unheld = { hold: undefined, damage: undefined }
+
+const unreadLatest = ({ target, source }: ArchivePlace): string =>
+  `${source.name}latest/ may not be read${target.startsWith('oss ') ? ': oss:GetObject is not granted' : ''}`
+
+/** Nothing of it could be looked at: what is there is not known, not even whether there is anything. */
+const isUnseen = ({ folders, archives }: Found): boolean =>
+  folders.unlisted !== undefined && archives.every(({ refusal }) => refusal !== undefined)
 
 /** All that the name is bound to, with what flags or its entry name. */
 const watched = ({ asked, records }: Standing, reach: Reach): DeployTarget[] => {
@@ -160,13 +176,21 @@ const isExpired = ({ manifest }: ArchiveFacts, { now }: About): boolean | null =
   manifest === undefined ? null : manifest.notAfter <= now
 
 /** Unknown: it may not be read. */
-const statusOf = ({ manifest, isRefused }: ArchiveFacts): 'whole' | 'damaged' | 'unknown' =>
-  manifest !== undefined ? 'whole' : isRefused ? 'unknown' : 'damaged'
+const statusOf = ({ manifest, refusal }: ArchiveFacts): 'whole' | 'damaged' | 'unknown' =>
+  manifest !== undefined ? 'whole' : refusal === undefined ? 'damaged' : 'unknown'
 
-const resultJson = (site: string | undefined, found: readonly Found[], about: About, warnings: readonly string[]) => ({
+interface Shown {
+  readonly site: string | undefined
+  readonly found: readonly Found[]
+  readonly about: About
+  readonly warnings: readonly string[]
+  readonly status: number
+}
+
+const resultJson = ({ site, found, about, warnings, status }: Shown) => ({
   schema: 'acme-oss/1',
   command: name,
-  ok: true,
+  ok: status === exitCodes.done,
   name: site ?? null,
   places: found.map(({ place, folders, latest, archives }) => ({
     target: place.target,
@@ -203,7 +227,11 @@ const resultJson = (site: string | undefined, found: readonly Found[], about: Ab
 
 const show = (terminal: Terminal, { place, folders, latest, archives }: Found, about: About, limit: number): void => {
   terminal.result(place.source.name)
-  if (archives.length === 0) terminal.result('  no certificate is archived there')
+  if (archives.length === 0) {
+    terminal.result(
+      folders.unlisted === undefined ? '  no certificate is archived there' : '  what is there is not known',
+    )
+  }
   const rows = archives.map((one) => ({
     one,
     cells: [

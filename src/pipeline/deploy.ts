@@ -2,6 +2,7 @@ import type { CertificateBundle } from '../certificate/bundle.js'
 import { CertError, toCertError } from '../errors.js'
 import type { Pending } from '../state/deployment-record.js'
 import { Deployment, tidyDeployments } from '../state/deployments.js'
+import { endHold, type Hold } from '../state/hold.js'
 import { type LockOptions, withLock, withLocks } from '../state/lock.js'
 import type { WantedTarget } from '../state/new-record.js'
 import { newestOn } from '../state/newest-on.js'
@@ -9,7 +10,7 @@ import { recordedOn } from '../state/recorded-on.js'
 import type { StateFolder } from '../state/state-folder.js'
 import type { DeployTarget, Strand } from '../targets/target.js'
 import { execute, type Observer, type ProofOf, type Report, type WasDone } from './execute.js'
-import { type HoldRule, settleHold } from './hold.js'
+import { type HoldRule, type SettledHold, settleHold } from './hold.js'
 import { type Plan, planDeployment } from './plan.js'
 
 export interface DeployOptions {
@@ -45,14 +46,14 @@ export const deploy = async (options: DeployOptions): Promise<Deployed> => {
   if (!('root' in state)) return await deployUnrecorded(options, plan, state)
   try {
     return await withRecord({ ...options, state }, wantedTargets(plan), undefined, async (record, hasWaited) => {
-      const settledHold = await settleHold(state, bundle, options.hold)
+      const settledHold = await settleHold(state, bundle, { rule: options.hold, targets })
       if (settledHold.isKeptBack) {
         // What another process noted while this one waited.
         await tidyDeployments(state, bundle.name, options.now)
         await options.onRecorded?.()
         return { bundle, stages: [], warnings: settledHold.warnings, pending: [] }
       }
-      const deployment = await record()
+      const deployment = await recordHeld(state, bundle, settledHold, record)
       await options.onRecorded?.()
       // Where reading is not permitted, only the records tell that a newer one came meanwhile.
       const now = hasWaited ? planDeployment(bundle, targets, await newestOn(state, bundle), recorded) : plan
@@ -86,7 +87,7 @@ const withRecord = async <T>(
   { bundle, state, now, signal, onWait }: KeepOptions,
   targets: readonly WantedTarget[],
   unresolved: CertError | undefined,
-  work: (record: () => Promise<Deployment>, hasWaited: boolean) => Promise<T>,
+  work: (record: (hold?: Hold) => Promise<Deployment>, hasWaited: boolean) => Promise<T>,
 ): Promise<T> => {
   let noting: Promise<unknown> = Promise.resolve()
   let hasWaited = false
@@ -99,10 +100,26 @@ const withRecord = async <T>(
   try {
     return await withLock(state, bundle.name, { signal, onWait: note }, async () => {
       await noting
-      return await work(() => Deployment.record(state, bundle, targets, now, unresolved), hasWaited)
+      const record = (hold?: Hold) => Deployment.record(state, bundle, targets, now, unresolved, hold)
+      return await work(record, hasWaited)
     })
   } finally {
     await noting
+  }
+}
+
+/** First the record, which `sync` goes on with; then what it means for the hold: a process may be killed in between. */
+const recordHeld = async (
+  state: StateFolder,
+  { name }: CertificateBundle,
+  { keeps, isEnded }: Pick<SettledHold, 'keeps' | 'isEnded'>,
+  record: (hold?: Hold) => Promise<Deployment>,
+): Promise<Deployment> => {
+  try {
+    return await record(keeps)
+  } finally {
+    // It is deployed all the same where it cannot be recorded.
+    if (isEnded) await endHold(state, name)
   }
 }
 
@@ -182,8 +199,10 @@ export type KeepOptions = Pick<DeployOptions, 'bundle' | 'now' | 'signal' | 'onW
  */
 export const keepUnresolved = async (options: KeepOptions, why: CertError): Promise<readonly Pending[]> =>
   await withRecord(options, [], why, async (record) => {
-    if ((await settleHold(options.state, options.bundle, undefined)).isKeptBack) return []
-    const deployment = await record()
+    const { state, bundle } = options
+    const settledHold = await settleHold(state, bundle, { rule: undefined, targets: [] })
+    if (settledHold.isKeptBack) return []
+    const deployment = await recordHeld(state, bundle, settledHold, record)
     await deployment.settle()
     return deployment.pending
   })

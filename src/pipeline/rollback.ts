@@ -1,8 +1,9 @@
 import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
 import { covers } from '../certificate/names.js'
 import { firstCertificate } from '../certificate/x509.js'
+import { eachOf } from '../each-of.js'
 import { CertificateStore } from '../state/certificates.js'
-import { type DeploymentRecord, isOlder, isOrWasWanted } from '../state/deployment-record.js'
+import { isOlder, isWantedAnywhere, lastAskedFor } from '../state/deployment-record.js'
 import { readDeployments } from '../state/deployments.js'
 import type { Hold } from '../state/hold.js'
 import type { StateFolder } from '../state/state-folder.js'
@@ -52,7 +53,8 @@ export const archiveBefore = async <T extends Candidate>({
   const passedOver: string[] = []
   // A day at a time: the name says no more, and each one costs a request.
   for (const day of days) {
-    const facts = await Promise.all(earlier.filter((one) => dayOf(one) === day).map(look))
+    const ofDay = earlier.filter((one) => dayOf(one) === day)
+    const facts = await eachOf(ofDay, readAtOnce, look)
     const usable = facts.filter((one) => {
       if (isOut(one)) return false
       const why = whyNot(one, current, now)
@@ -65,12 +67,49 @@ export const archiveBefore = async <T extends Candidate>({
   return { found: undefined, passedOver }
 }
 
+// A bucket takes far more at a time; a day of which there are thousands is somebody's mistake.
+const readAtOnce = 8
+
+/**
+ * The names that a certificate has to cover to take the place of the current one: its own, unless it names what most
+ * others of the site do not, and lacks what they name. Then it is that of another site, or was issued for the wrong names.
+ * @param site what it is filed under: mostly one of its names
+ */
+export const namesToCover = (
+  current: readonly string[],
+  others: readonly (readonly string[])[],
+  site: string | undefined,
+): readonly string[] => {
+  const agreed = mostCommon([current, ...others], site)
+  const isStrange = lacks(agreed, current) && lacks(current, agreed)
+  return isStrange ? agreed : current
+}
+
+const lacks = (names: readonly string[], wanted: readonly string[]): boolean =>
+  wanted.some((name) => !isNamed(names, name))
+
+export const isNamed = (names: readonly string[], name: string): boolean => covers(names, name) || names.includes(name)
+
+/** Of those that are as frequent, the first. */
+const mostCommon = (all: readonly (readonly string[])[], site = ''): readonly string[] => {
+  const counts = new Map<string, { readonly names: readonly string[]; readonly count: number }>()
+  for (const names of all) {
+    const key = names.toSorted().join(' ')
+    counts.set(key, { names, count: (counts.get(key)?.count ?? 0) + 1 })
+  }
+  const isOfSite = (names: readonly string[]): number => (isNamed(names, site) ? 1 : 0)
+  const [first] = [...counts.values()].sort(
+    (one, other) => isOfSite(other.names) - isOfSite(one.names) || other.count - one.count,
+  )
+  return first?.names ?? []
+}
+
 const whyNot = (one: Candidate, current: Current, now: Date): string | undefined => {
   if (one.manifest === undefined) return one.why
   const { notBefore, notAfter, names } = one.manifest
   if (notBefore > current.notBefore) return 'is newer'
   if (notAfter <= now) return 'has expired'
-  const missing = current.names.find((name) => !covers(names, name) && !names.includes(name))
+  const missing = current.names.find((name) => !isNamed(names, name))
   return missing === undefined ? undefined : `does not cover ${missing}`
 }
 
@@ -92,9 +131,10 @@ export const holdOn =
   async (before: Hold | undefined): Promise<Hold> => {
     const { name, notBefore, notAfter, fingerprint } = bundle
     const { records } = await readDeployments(state, name)
-    const wanted = records.filter(({ targets }) => Object.values(targets).some(isOrWasWanted))
     const dates = { notBefore: notBefore.toISOString(), notAfter: notAfter.toISOString() }
-    const rivals = wanted.filter((record) => record === lastAskedFor(wanted) || !isOlder(record, dates))
+    const last = lastAskedFor(records.filter(isWantedAnywhere))
+    // Also what counts for nothing any more, where it was rolled back from before.
+    const rivals = records.filter((record) => record === last || !isOlder(record, dates))
     const all = [
       ...(before === undefined ? [] : [...before.away, before.sha256]),
       ...standing,
@@ -111,12 +151,6 @@ export const holdOn =
       at: now().toISOString(),
     }
   }
-
-const lastAskedFor = (records: readonly DeploymentRecord[]): DeploymentRecord | undefined =>
-  records.reduce<DeploymentRecord | undefined>(
-    (last, one) => (last !== undefined && last.recordedAt >= one.recordedAt ? last : one),
-    undefined,
-  )
 
 const inStore = async (state: StateFolder, name: string): Promise<string[]> => {
   const store = new CertificateStore(state, name)

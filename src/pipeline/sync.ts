@@ -11,11 +11,13 @@ import {
   pendingOf,
   upcomingOf,
 } from '../state/deployment-record.js'
-import { Deployment, readDeployments, surveyDeployments, tidyDeployments } from '../state/deployments.js'
+import { Deployment, readDeployments, tidyDeployments } from '../state/deployments.js'
+import { lookAtHold } from '../state/hold.js'
 import { withLock } from '../state/lock.js'
 import { newestOn } from '../state/newest-on.js'
 import { recordedOn } from '../state/recorded-on.js'
 import type { StateFolder } from '../state/state-folder.js'
+import { surveyDeployments } from '../state/survey.js'
 import type { DeployTarget, TargetSettings } from '../targets/target.js'
 import { executeAlone, recorder, settled, wantedTargets } from './deploy.js'
 import type { Observer, StageReport } from './execute.js'
@@ -119,11 +121,17 @@ const syncRecords = async (name: string, options: SyncOptions): Promise<Synced[]
   for (;;) {
     const { records } = await readDeployments(state, name)
     const next = records.find((record) => isOpen(record) && !tried.has(record.fingerprint.sha256))
-    if (next === undefined) return synced
+    if (next === undefined) return warned(synced, lookAtHold(state, name).damage)
     tried.add(next.fingerprint.sha256)
     synced.push(await syncRecord(next, unresolved.get(next.fingerprint.sha256), options))
     await tidyDeployments(state, name, now)
   }
+}
+
+/** What is to be done is done all the same. */
+const warned = ([first, ...more]: readonly Synced[], damage: CertError | undefined): Synced[] => {
+  if (first === undefined) return []
+  return [damage === undefined ? first : { ...first, warnings: [damage.message, ...first.warnings] }, ...more]
 }
 
 /**

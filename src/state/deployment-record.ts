@@ -14,6 +14,8 @@ export interface DeploymentRecord {
   readonly recordedAt: string
   /** Why nobody knows yet where it is to go; then `targets` may be empty. */
   readonly unresolved: Failure | null
+  /** The hold that it was written for, until that is written as well. */
+  readonly hold?: unknown
   /** By identity. */
   readonly targets: Readonly<Record<string, TargetRecord>>
 }
@@ -146,6 +148,14 @@ export const proofOf = (record: DeploymentRecord | undefined, identity: string, 
 /** Wanted there still, or put there; neither forgotten nor given up. */
 export const isOrWasWanted = (target: TargetRecord | undefined): boolean =>
   target !== undefined && Object.values(target.steps).some(isStepWanted)
+
+export const isWantedAnywhere = ({ targets }: DeploymentRecord): boolean => Object.values(targets).some(isOrWasWanted)
+
+export const lastAskedFor = (records: readonly DeploymentRecord[]): DeploymentRecord | undefined =>
+  records.reduce<DeploymentRecord | undefined>(
+    (last, one) => (last !== undefined && last.recordedAt >= one.recordedAt ? last : one),
+    undefined,
+  )
 
 /** Did it end before it was in place? Somebody wants to know, until another one is there or it is forgotten. */
 export const isGivenUp = ({ steps }: TargetRecord): boolean =>

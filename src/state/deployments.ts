@@ -1,5 +1,4 @@
 import { type CertificateBundle, fullchain } from '../certificate/bundle.js'
-import { holdTemporaries } from '../durable-file.js'
 import type { CertError } from '../errors.js'
 import { Secret } from '../secret.js'
 import {
@@ -18,7 +17,7 @@ import {
   superseded,
   type TargetRecord,
 } from './deployment-record.js'
-import { readHold } from './hold.js'
+import { endHold, endsHold, type Hold, holdIn, keepHold, lookAtHold } from './hold.js'
 import { failure, newRecord, pendingStep, toRecord, type WantedTarget } from './new-record.js'
 import type { StateFolder } from './state-folder.js'
 
@@ -28,16 +27,21 @@ export interface RecordedMaterial {
   readonly privateKey: Secret
 }
 
-const root = 'deployments'
+/** The folder that all of them lie in. */
+export const deploymentsFolder = 'deployments'
 const recordFile = 'record.json'
 const certificateFile = 'fullchain.pem'
-const keyFile = 'privkey.pem'
+export const keyFile = 'privkey.pem'
 // In ms.
 const longestWrite = 600_000
 
-const idOf = ({ fingerprint }: Pick<DeploymentRecord, 'fingerprint'>): string => fingerprint.sha256.slice(0, 12)
+export const idOf = ({ fingerprint }: Pick<DeploymentRecord, 'fingerprint'>): string => fingerprint.sha256.slice(0, 12)
 
-const folderOf = (record: Pick<DeploymentRecord, 'name' | 'fingerprint'>): string[] => [root, record.name, idOf(record)]
+const folderOf = (record: Pick<DeploymentRecord, 'name' | 'fingerprint'>): string[] => [
+  deploymentsFolder,
+  record.name,
+  idOf(record),
+]
 
 /**
  * What is wanted, written down before anything is tried, and crossed off step by step. Killed at any instant, the
@@ -64,6 +68,7 @@ export class Deployment {
    * Records that `bundle` is wanted on `targets`, which takes the place of what was wanted there before and is older.
    * The same certificate on other targets is added to its record; on the same ones, their steps begin anew.
    * @param unresolved why nobody knows yet where it is to go
+   * @param hold that is to be in force from then on
    * @throws CertError STATE_UNUSABLE
    */
   static async record(
@@ -72,13 +77,16 @@ export class Deployment {
     targets: readonly WantedTarget[],
     now: () => Date,
     unresolved?: CertError,
+    hold?: Hold,
   ): Promise<Deployment> {
     const { records } = await readDeployments(state, bundle.name)
     const known = records.find(isOf(bundle))
     const others = records.filter((record) => record !== known)
     const record = newRecord(bundle, targets, now(), unresolved, known)
     await state.sweep(folderOf(record))
-    await writeAll(state, bundle, record)
+    // With the hold in it: what is held without being wanted, or the other way round, nothing would put right.
+    await writeAll(state, bundle, hold === undefined ? record : { ...record, hold })
+    if (hold !== undefined) await keepHold(state, hold)
     // After it, so that a process killed in between leaves one certificate too many rather than none.
     for (const other of others) await keepSuperseded(state, other, [record], now())
     return new Deployment(state, record, now, known)
@@ -270,13 +278,32 @@ const keepClosed = async (state: StateFolder, before: DeploymentRecord, closed: 
 
 /** What was rolled back from is not wanted any more. @throws CertError STATE_UNUSABLE */
 const keepHeld = async (state: StateFolder, name: string, now: Date): Promise<void> => {
-  const hold = await readHold(state, name)
+  await adoptHold(state, name)
+  const { hold } = lookAtHold(state, name)
   if (hold === undefined) return
   const { records } = await readDeployments(state, name)
   const held = records.find(({ fingerprint }) => fingerprint.sha256 === hold.sha256)
   for (const record of records) {
     if (!hold.away.includes(record.fingerprint.sha256)) continue
     await keepClosed(state, record, rolledBack(record, { by: hold.sha256, held, now }))
+  }
+  // A process was killed before it could.
+  if (records.some((record) => endsHold(record, hold))) await endHold(state, name)
+}
+
+/**
+ * Puts the hold in force of which a process that was killed wrote the record alone. Only for whoever holds the lock of
+ * the name.
+ * @throws CertError STATE_UNUSABLE
+ */
+export const adoptHold = async (state: StateFolder, name: string): Promise<void> => {
+  const { records } = await readDeployments(state, name)
+  for (const record of records) {
+    const meant = holdIn(record)
+    if (meant === undefined) continue
+    const { hold } = lookAtHold(state, name)
+    if (hold === undefined || hold.at < meant.at) await keepHold(state, meant)
+    await state.write([...folderOf(record), recordFile], serialize({ ...record, hold: undefined }))
   }
 }
 
@@ -289,47 +316,19 @@ export const tidyDeployments = async (state: StateFolder, name: string, now: () 
   await keepHeld(state, name, now())
   const { records } = await readDeployments(state, name)
   for (const older of records) await keepSuperseded(state, older, records, now())
-  for (const id of await state.listFolders([root, name])) {
-    await state.sweep([root, name, id])
-    const written = await state.writtenAt([root, name, id, keyFile])
-    const isOrphan = (await state.read([root, name, id, recordFile])) === undefined
+  for (const id of await state.listFolders([deploymentsFolder, name])) {
+    await state.sweep([deploymentsFolder, name, id])
+    const written = await state.writtenAt([deploymentsFolder, name, id, keyFile])
+    const isOrphan = (await state.read([deploymentsFolder, name, id, recordFile])) === undefined
     // One that is younger may be about to get its record.
     if (isOrphan && written !== undefined && now().getTime() - written.getTime() > longestWrite) {
-      await state.remove([root, name, id, keyFile])
+      await state.remove([deploymentsFolder, name, id, keyFile])
     }
   }
 }
 
-/** What lies under a name, and whether a process that was killed left a key there that nothing needs any more. */
-export interface DeploymentSurvey extends Deployments {
-  readonly isUntidy: boolean
-}
-
-/**
- * Looks at a name once, as a timer does at thousands: each folder is listed once, and each record read once. Temporary
- * files of killed processes are taken away, which asks for no lock.
- * @throws CertError STATE_UNUSABLE
- */
-export const surveyDeployments = async (state: StateFolder, name: string): Promise<DeploymentSurvey> => {
-  const { records, damaged, ids } = readFolders(state, name)
-  // What a damaged record said of its key is not known.
-  const needed = new Set([...records.filter(isOpen).map(idOf), ...damaged.map(({ id }) => id)])
-  let isUntidy = false
-  for (const id of ids) {
-    const folder = [root, name, id]
-    const files = state.filesNow(folder)
-    if (files === undefined || holdTemporaries(files)) await state.sweep(folder)
-    if (needed.has(id)) continue
-    const hasKey = files?.includes(keyFile) ?? (await state.writtenAt([...folder, keyFile])) !== undefined
-    isUntidy ||= hasKey
-  }
-  return { records, damaged, isUntidy }
-}
-
-const isOpen = (record: DeploymentRecord): boolean => pendingOf(record).length > 0
-
 /** The names under which anything is or was wanted. */
-export const deploymentNames = (state: StateFolder): Promise<string[]> => state.listFolders([root])
+export const deploymentNames = (state: StateFolder): Promise<string[]> => state.listFolders([deploymentsFolder])
 
 /** What lies under a name. */
 export interface Deployments {
@@ -350,18 +349,18 @@ export const readDeployments = async (state: StateFolder, name: string): Promise
   return { records, damaged }
 }
 
-const readFolders = (state: StateFolder, name: string): Deployments & { readonly ids: readonly string[] } => {
-  const ids = state.listFoldersNow([root, name])
+export const readFolders = (state: StateFolder, name: string): Deployments & { readonly ids: readonly string[] } => {
+  const ids = state.listFoldersNow([deploymentsFolder, name])
   const records: DeploymentRecord[] = []
   const damaged: DamagedRecord[] = []
   for (const id of ids) {
-    const text = state.readNow([root, name, id, recordFile])
+    const text = state.readNow([deploymentsFolder, name, id, recordFile])
     if (text === undefined) continue
     const record = parseRecord(text)
     // A long name is shortened on disk.
     const isOfName = record?.name === name || (record !== undefined && state.path(record.name) === state.path(name))
     if (record !== undefined && isOfName && idOf(record) === id) records.push(record)
-    else damaged.push({ id, path: state.path(root, name, id, recordFile) })
+    else damaged.push({ id, path: state.path(deploymentsFolder, name, id, recordFile) })
   }
   return { records: records.sort(newestFirst), damaged, ids }
 }
@@ -372,8 +371,8 @@ export const recordedChain = (state: StateFolder, record: DeploymentRecord): Pro
 
 /** Takes away a record that cannot be made sense of, and the key beside it. */
 export const removeDamaged = async (state: StateFolder, name: string, { id }: DamagedRecord): Promise<void> => {
-  await state.remove([root, name, id, keyFile])
-  await state.remove([root, name, id, recordFile])
+  await state.remove([deploymentsFolder, name, id, keyFile])
+  await state.remove([deploymentsFolder, name, id, recordFile])
 }
 
 const newestFirst = (a: DeploymentRecord, b: DeploymentRecord): number =>

@@ -1,3 +1,5 @@
+import { CertError } from '../errors.js'
+import { type DeploymentRecord, isOlder, pendingOf } from './deployment-record.js'
 import type { StateFolder } from './state-folder.js'
 
 /**
@@ -20,12 +22,32 @@ export interface Hold {
 
 const fileOf = (name: string): string[] => ['deployments', name, 'hold.json']
 
-/** Undefined where the name is not held. @throws CertError STATE_UNUSABLE */
-export const readHold = async (state: StateFolder, name: string): Promise<Hold | undefined> => {
+/** A hold, or what to say of a file that is there and is none. */
+export interface FoundHold {
+  readonly hold: Hold | undefined
+  readonly damage: CertError | undefined
+}
+
+/** Neither of the two where the name is not held. @throws CertError STATE_UNUSABLE: it cannot be read */
+export const lookAtHold = (state: StateFolder, name: string): FoundHold => {
   const text = state.readNow(fileOf(name))
-  const hold = text === undefined ? undefined : parseHold(text)
+  if (text === undefined) return { hold: undefined, damage: undefined }
+  const hold = parseHold(text)
   // A long name is shortened on disk. One that was copied from another name holds nothing here.
-  return hold !== undefined && state.path(hold.name) === state.path(name) ? hold : undefined
+  if (hold !== undefined && state.path(hold.name) === state.path(name)) return { hold, damage: undefined }
+  return { hold: undefined, damage: damagedHold(name, state.path(...fileOf(name))) }
+}
+
+const damagedHold = (name: string, path: string): CertError =>
+  new CertError('STATE_UNUSABLE', `${path} is damaged, and what ${name} was rolled back from is not known`, {
+    hint: `roll it back again: acme-oss rollback ${name} --to ARCHIVE; or let it go: acme-oss forget ${name}`,
+  })
+
+/** Undefined where the name is not held. @throws CertError STATE_UNUSABLE: it cannot be read, or is damaged */
+export const readHold = async (state: StateFolder, name: string): Promise<Hold | undefined> => {
+  const { hold, damage } = lookAtHold(state, name)
+  if (damage !== undefined) throw damage
+  return hold
 }
 
 /** Only for whoever holds the lock of the name, as the next. @throws CertError STATE_UNUSABLE */
@@ -40,6 +62,18 @@ export const endHold = async (state: StateFolder, name: string): Promise<boolean
   if (!state.isThereNow(fileOf(name))) return false
   await state.remove(fileOf(name))
   return true
+}
+
+/** The hold that a record was written for, where a process was killed before it wrote that as well. */
+export const holdIn = ({ hold }: DeploymentRecord): Hold | undefined => (isHold(hold) ? hold : undefined)
+
+/** Was it asked for after the rollback, to take the place of what is held? */
+export const endsHold = (record: DeploymentRecord, hold: Hold): boolean => {
+  const { sha256 } = record.fingerprint
+  if (sha256 === hold.sha256 || hold.away.includes(sha256) || record.recordedAt <= hold.at) return false
+  const open = pendingOf(record)
+  const isInsisted = (identity = ''): boolean => record.targets[identity]?.settings['allow-older'] === true
+  return open.length > 0 && (!isOlder(record, hold) || open.some(({ identity }) => isInsisted(identity)))
 }
 
 const parseHold = (text: string): Hold | undefined => {

@@ -11,7 +11,7 @@ export interface ArchiveFacts {
   /** Why there is none, behind the archive's name: `has no README.md`. */
   readonly why: string | undefined
   /** It may not be read, which says nothing of what it is. */
-  readonly isRefused: boolean
+  readonly refusal: CertError | undefined
   /** For people, as far as it says. */
   readonly issuer: string | undefined
   readonly keyType: string | undefined
@@ -36,7 +36,7 @@ export const archiveFacts = async (
       archive,
       manifest,
       why: undefined,
-      isRefused: false,
+      refusal: undefined,
       issuer: row(manifest, 'Issuer'),
       keyType: row(manifest, 'Key'),
       sha1: hex(manifest, 'SHA-1 fingerprint', 40),
@@ -46,16 +46,16 @@ export const archiveFacts = async (
     if (!(error instanceof CertError)) throw error
     if (error.code === 'LAYOUT_MISSING') return without(archive, 'has no README.md')
     if (error.code === 'LAYOUT_INVALID') return without(archive, 'has a README.md that acme-oss did not write')
-    if (['CLOUD_REFUSED', 'FILE_UNREADABLE'].includes(error.code)) return without(archive, 'may not be read', true)
+    if (['CLOUD_REFUSED', 'FILE_UNREADABLE'].includes(error.code)) return without(archive, 'may not be read', error)
     throw error
   }
 }
 
-const without = (archive: string, why: string, isRefused = false): ArchiveFacts => ({
+const without = (archive: string, why: string, refusal?: CertError): ArchiveFacts => ({
   archive,
   manifest: undefined,
   why,
-  isRefused,
+  refusal,
   issuer: undefined,
   keyType: undefined,
   sha1: undefined,

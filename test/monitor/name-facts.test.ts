@@ -69,6 +69,9 @@ t.test('what is broken is said, and keeps nothing else from being read', async (
     ['a'.repeat(12), 'certificate', 'hold'],
   )
   for (const { error } of read.damaged) t.equal(error.code, 'STATE_UNUSABLE')
+  put('deployments/x/hold.json', '{"schema":1}')
+  const hint = /acme-oss rollback x --to .* acme-oss forget x/
+  t.match(await readNameFacts(state, 'x'), { damaged: [{ id: 'hold', error: { message: /is damaged/, hint } }] })
   if (isRoot) return
   put('certificates/other/certificate.json', certificate('a', [0, 90]))
   chmodSync(join(root, 'certificates', 'other', 'certificate.json'), 0)

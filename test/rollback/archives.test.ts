@@ -1,5 +1,5 @@
 // What an archive must be to be gone back to, what may be missing for it to be read, and what history says of each.
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { normalize } from '../../src/certificate/normalize.js'
@@ -181,6 +181,83 @@ t.test('in a folder', async (t) => {
   })
 })
 
+t.test('the bad one is that of another site', async (t) => {
+  const world = await openWorld(t, { here: true })
+  const folder = world.path('here')
+  const words = ['--directory', folder, '--name', 'example.com']
+  const [wrong, wrongAgain] = [
+    await mint(-5, 85, ['example.org']),
+    await mint(-4, 86, ['example.org', 'example.com.cn']),
+  ]
+  for (const one of [old, now, wrong]) ends(t, await world.deploy(one, words), 0)
+  const rollback = async (to: readonly string[] = [], more: object = {}) => {
+    const run = await world.run(['rollback', '--json', ...to], more)
+    return { ...JSON.parse(run.stdout), code: run.code }
+  }
+
+  await t.test('the one before is that before it of this site', async (t) => {
+    t.match(await rollback(), { code: 0, from: wrong.archive, certificate: { archive: now.archive } })
+    t.equal(latestIn(folder), now.leaf)
+  })
+
+  await t.test('also from a machine that has nothing on record, and by --to', async (t) => {
+    ends(t, await world.deploy(wrongAgain, words), 0)
+    const elsewhere = { environment: { ACME_OSS_STATE_DIR: world.path('elsewhere') } }
+    // Neither the name nor most of what is there is that of the other site.
+    t.match(await rollback(['example.com', '--directory', folder, '--dry-run'], elsewhere), {
+      code: 0,
+      certificate: { archive: now.archive },
+    })
+    const { code, warnings } = await rollback(['--directory', folder, '--to', old.archive, '--dry-run'], elsewhere)
+    t.match([code, warnings], [0, [/does not name example\.org, example\.com\.cn/]])
+    t.match(await rollback(['--to', old.archive]), { code: 0, certificate: { archive: old.archive } })
+    t.match(await rollback(['--to', wrong.archive]), { code: 2, error: { code: 'NAME_NOT_COVERED' } })
+    t.equal(latestIn(folder), old.leaf)
+  })
+})
+
+t.test('the bad one never came to latest/', async (t) => {
+  const world = await openWorld(t, { here: true })
+  const beside = world.path('beside')
+  const words = [...world.toBucket, '--directory', beside]
+  const first = await mint(-40, 50)
+  for (const one of [first, old]) ends(t, await world.deploy(one, words), 0)
+  const fault = world.emulator.fail({ key: `${prefix}latest/cert.pem` }, { status: 403, code: 'AccessDenied' })
+  const failed = await world.deploy(now, words)
+  fault.remove()
+  ends(t, failed, 3)
+  t.equal(latestIn(beside), now.leaf)
+
+  const run = await world.run(['rollback', '--json'])
+  ends(t, run, 0)
+  const { from, certificate, hold } = JSON.parse(run.stdout)
+  t.same([from, certificate.archive, hold.archive], [now.archive, old.archive, old.archive])
+  t.match(
+    run.stderr,
+    new RegExp(`${now.archive}, which was asked for last, is not in .*latest/: back to what is there`),
+  )
+  t.equal(latestIn(beside), old.leaf)
+  provesLatest(t, world, old)
+  ends(t, await world.run(['rollback']), 0)
+  t.equal(latestIn(beside), first.leaf, 'once more goes further back')
+})
+
+t.test('what cannot be looked at is not nothing', async (t) => {
+  const world = await openWorld(t, { here: true })
+  const folder = world.path('loop')
+  // As no right would keep root out.
+  symlinkSync(folder, folder)
+  const run = await world.run(['history', '--directory', folder])
+  ends(t, run, 1)
+  t.notMatch(run.stdout + run.stderr, /no certificate is archived|oss:/)
+  t.match(run.stderr, `what lies in ${folder}/ may not be listed (the folder cannot be read)`)
+  const json = await world.run(['history', '--json', '--directory', folder])
+  ends(t, json, 1)
+  t.match(JSON.parse(json.stdout), { ok: false, places: [{ listed: false, archives: [] }] })
+  const back = await world.run(['rollback', '--json', '--directory', folder])
+  t.match(resultOf(back).error, { code: 'FILE_UNREADABLE', message: `what lies in ${folder}/ may not be read` })
+})
+
 t.test('in a bucket, with a key that may do so much and no more', async (t) => {
   const world = await openWorld(t, { here: true })
   for (const one of [old, now]) ends(t, await world.deploy(one), 0)
@@ -196,6 +273,7 @@ t.test('in a bucket, with a key that may do so much and no more', async (t) => {
       t.match(resultOf(run).error, {
         code: 'CLOUD_REFUSED',
         hint: /reads the private key from the archive: grant oss:GetObject/,
+        vendor: { code: 'AccessDenied', requestId: /./ },
       })
     }
     const run = await world.run(['history', '--json'])

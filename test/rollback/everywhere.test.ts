@@ -1,6 +1,6 @@
 // A bad certificate is everywhere: one command brings the one before back, in the layout, in a folder, on a domain of the
 // bucket, on CDN and on DCDN; and neither the timer nor the client that hands the bad one over again undoes that.
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { bucket, daysFromNow, type Material, mintMaterial, prefix, proveSilence, resultOf } from '../deploy-world.js'
@@ -230,6 +230,13 @@ t.test('back everywhere in one command, and there it stays', async (t) => {
   await t.test('forget forgets the hold', async (t) => {
     ends(t, await world.run(['rollback', '--no-verify']), 0)
     t.match(holdOf(world), { archive: bad.archive })
+    writeFileSync(join(world.state, 'deployments', 'example.com', 'hold.json'), '{')
+    const status = await world.run(['status', '--json'])
+    ends(t, status, 1)
+    t.match(JSON.parse(status.stdout).results[0].concerns, [{ kind: 'damaged', sentence: /hold\.json is damaged/ }])
+    const history = await world.run(['history', '--json'])
+    ends(t, history, 0)
+    t.match(JSON.parse(history.stdout).warnings, [/hold\.json is damaged/])
     const run = await world.run(['forget', 'example.com', '--json'])
     ends(t, run, 0)
     t.match(JSON.parse(run.stdout).forgotten, /its hold/)

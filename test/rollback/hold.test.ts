@@ -1,5 +1,5 @@
 // A hold as the pipeline keeps to it, without a command around it.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
@@ -71,15 +71,65 @@ t.test('a certificate that was rolled back from', async (t) => {
     )
   })
 
-  await t.test('is free again where the hold was damaged, copied from another name, or taken away', async (t) => {
+  await t.test('is known again where it had been superseded, and the hold was over', async (t) => {
+    const next = await bundleOf(-5)
+    await deploy({ ...plain, bundle: next, targets: at() })
+    t.equal(await readHold(state, 'x'), undefined)
+    await deploy({ ...plain, bundle: good, targets: allowing, hold: holdOn(state, good, [], now) })
+    t.same(
+      [...((await readHold(state, 'x'))?.away ?? [])].sort(),
+      [bad, next].map(({ fingerprint }) => fingerprint.sha256).sort(),
+    )
+    const { stages } = await deploy({ ...plain, bundle: bad, targets: at() })
+    t.same([stages, latest()], [[], good.leaf])
+  })
+
+  await t.test(
+    'stays away while an older one does not take the place, and is free when one that is insisted on does',
+    async (t) => {
+      const older = await bundleOf(-40)
+      const typed = { ...plain, bundle: older, hold: 'end' } as const
+      await deploy({ ...typed, targets: at() })
+      t.match([latest(), await readHold(state, 'x')], [good.leaf, { sha256: good.fingerprint.sha256 }])
+      await deploy({ ...typed, targets: allowing })
+      t.strictSame([latest(), await readHold(state, 'x')], [older.leaf, undefined])
+      await deploy({ ...plain, bundle: good, targets: allowing, hold: holdOn(state, good, [], now) })
+    },
+  )
+
+  await t.test('is not deployed where the hold was damaged or copied; what comes anew is', async (t) => {
     const text = readFileSync(file, 'utf8')
+    const damaged = { code: 'STATE_UNUSABLE', message: /hold\.json is damaged/, hint: /acme-oss rollback x --to/ }
     for (const spoilt of ['{', '[]', text.replace('"x"', '"y"'), text.replace(/"away": \[[^\]]*\]/, '"away": ["z"]')]) {
       writeFileSync(file, spoilt)
-      t.equal(await readHold(state, 'x'), undefined, spoilt.slice(0, 20))
+      await t.rejects(readHold(state, 'x'), damaged, spoilt.slice(0, 20))
     }
+    const handed = await deploy({ ...plain, bundle: bad, targets: at() })
+    t.match([handed.stages, handed.warnings], [[], [/is damaged.*this certificate may be that/]])
+    t.equal(latest(), good.leaf)
+    const held = await deploy({ ...plain, bundle: good, targets: at() })
+    t.match([held.stages.length, held.warnings], [1, [/is damaged/]])
+    t.ok(existsSync(file), 'what may be held does not end it')
+
+    const [later, last] = await Promise.all([bundleOf(-3), bundleOf(-2)])
+    const { warnings } = await deploy({ ...plain, bundle: later, targets: at() })
+    t.match(warnings, [/is damaged.*that is over/])
+    t.strictSame([latest(), existsSync(file)], [later.leaf, false])
+
+    await deploy({ ...plain, bundle: last, targets: at() })
+    writeFileSync(file, '{')
+    await deploy({ ...plain, bundle: later, targets: allowing, hold: holdOn(state, later, [], now) })
+    t.match(await readHold(state, 'x'), { sha256: later.fingerprint.sha256 }, 'a rollback makes it anew')
+    writeFileSync(file, '{')
+    await deploy({ ...plain, bundle: bad, targets: allowing, hold: 'end' })
+    t.strictSame([latest(), existsSync(file)], [bad.leaf, false], 'whoever types gets it')
+  })
+
+  await t.test('is free again where the hold was taken away', async (t) => {
+    await deploy({ ...plain, bundle: good, targets: allowing, hold: holdOn(state, good, [], now) })
     t.equal(await endHold(state, 'x'), true)
     t.equal(await endHold(state, 'x'), false)
-    const { warnings } = await deploy({ ...plain, bundle: bad, targets: at() })
+    const { warnings } = await deploy({ ...plain, bundle: bad, targets: allowing })
     t.same(warnings, [])
     t.equal(latest(), bad.leaf)
   })

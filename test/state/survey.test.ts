@@ -15,8 +15,9 @@ import t, { type Test } from 'tap'
 import { normalize } from '../../src/certificate/normalize.js'
 import { temporaryBeside } from '../../src/durable-file.js'
 import { Secret } from '../../src/secret.js'
-import { Deployment, surveyDeployments } from '../../src/state/deployments.js'
+import { Deployment } from '../../src/state/deployments.js'
 import { StateFolder } from '../../src/state/state-folder.js'
+import { surveyDeployments } from '../../src/state/survey.js'
 import { isRoot, mintMaterial } from '../deploy-world.js'
 
 const { fullchain, key } = await mintMaterial()
