@@ -4,7 +4,7 @@ import { boundDomains, edgeDomains } from '../aliyun/products.js'
 import { covers } from '../certificate/names.js'
 import { type Config, certificateNamed } from '../config/config.js'
 import type { Settings } from '../config/option.js'
-import { CertError } from '../errors.js'
+import { CertError, isInputError, toCertError } from '../errors.js'
 import type { HttpsPlace } from '../https/https-place.js'
 import { createHttpsPlace, type HttpsSettings } from '../https/index.js'
 import { nearest } from '../nearest.js'
@@ -32,16 +32,24 @@ export interface PlacesWish {
   readonly config: () => Promise<Config | undefined>
   readonly state: StateFolder
   readonly context: TargetContext
+  /** Whose certificates are meant counts for some alone; those that were meant before, for `restore`. */
+  readonly verb: 'status' | 'enforce' | 'relax' | 'restore' | 'disable'
   readonly signal: AbortSignal
+}
+
+export interface FoundPlaces {
+  readonly places: readonly HttpsPlace[]
+  /** What was named, and could not be made out: it keeps nothing else from being seen to. */
+  readonly lost: readonly { readonly name: string; readonly error: CertError }[]
 }
 
 /**
  * The places that are meant: those that flags name, else those of the named certificates, else all that anything is known
  * of. Each once, whatever names it.
- * @throws CertError USAGE, CONFIG_INVALID, STATE_UNUSABLE, and what asking for the domains of `auto` throws
+ * @throws CertError USAGE, CONFIG_INVALID
  */
-export const httpsPlaces = async (wish: PlacesWish): Promise<HttpsPlace[]> => {
-  const { values, names, all, context } = wish
+export const httpsPlaces = async (wish: PlacesWish): Promise<FoundPlaces> => {
+  const { values, names, all, context, state, verb, signal } = wish
   const asked = askedTargets(values)
   if (asked.length > 0 && (names.length > 0 || all)) {
     throw new CertError('USAGE', 'places are named, and certificates as well', {
@@ -49,13 +57,32 @@ export const httpsPlaces = async (wish: PlacesWish): Promise<HttpsPlace[]> => {
     })
   }
   const named = asked.length > 0 ? asked.map((one) => ({ ...one, names: undefined })) : await ofCertificates(wish)
-  const places = (await Promise.all(named.map((one) => settingsOf(one, wish)))).flat()
-  const { records } = await httpsRecords(wish.state)
+  const lost: { name: string; error: CertError }[] = []
+  const settings = await Promise.all(
+    named.map((one) =>
+      settingsOf(one, wish).catch((thrown: unknown) => {
+        const error = toCertError(thrown)
+        if (signal.aborted || isInputError(error)) throw error
+        lost.push({ name: `${one.kind} ${one.settings['domain'] ?? one.settings['bucket']}`, error })
+        return []
+      }),
+    ),
+  )
   const isAll = asked.length === 0 && names.length === 0
-  const make = ({ kind, settings }: PlaceSettings): HttpsPlace =>
-    createHttpsPlace(kind, kind === 'oss' ? { ...settings, ...edgeEndpoints(values) } : settings, context)
-  return merged(places, records, isAll, make)
+  const make = (one: PlaceSettings): HttpsPlace =>
+    createHttpsPlace(
+      one.kind,
+      one.kind === 'oss' ? { ...one.settings, ...edgeEndpoints(values) } : one.settings,
+      context,
+    )
+  const places = merged(settings.flat(), make)
+  if (isAll || verb === 'restore') addRecorded(places, await recorded(state), isAll, make)
+  return { places: [...places.values()].map(make), lost }
 }
+
+/** What was changed before; what cannot be read of it is no reason to see to nothing. */
+const recorded = async (state: StateFolder): Promise<readonly HttpsRecord[]> =>
+  (await httpsRecords(state).catch(() => undefined))?.records ?? []
 
 /** Domains of CDN and DCDN may fetch from a bucket. */
 const edgeEndpoints = (values: TargetValues): HttpsSettings =>
@@ -66,11 +93,12 @@ const edgeEndpoints = (values: TargetValues): HttpsSettings =>
     }),
   )
 
-const ofCertificates = async ({ names, all, config: open, state, values }: PlacesWish): Promise<Named[]> => {
+const ofCertificates = async ({ names, config: open, state, values }: PlacesWish): Promise<Named[]> => {
   const config = await open()
-  const known = await deploymentNames(state)
+  // Where nothing can be read, the configuration has to do.
+  const known = await deploymentNames(state).catch(() => [])
   const entries = (config?.certificates ?? []).filter(({ deploy }) => deploy.length > 0)
-  const wanted = names.length > 0 ? names : [...new Set([...entries.map(({ name }) => name), ...(all ? known : known)])]
+  const wanted = names.length > 0 ? names : [...new Set([...entries.map(({ name }) => name), ...known])]
   const found = await Promise.all(
     wanted.map(async (name): Promise<Named[]> => {
       const entry = config && certificateNamed(config, name)
@@ -111,7 +139,11 @@ interface PlaceSettings {
 const settingsOf = async (named: Named, wish: PlacesWish): Promise<PlaceSettings[]> => {
   const { kind, settings } = named
   if (kind === 'oss') return [bucketOf(settings, [])]
-  if (kind === 'oss-cname') return [bucketOf(settings, await boundOnes(named, wish))]
+  if (kind === 'oss-cname') {
+    // What becomes of plain HTTP is the bucket's alone.
+    const isAbout = wish.verb === 'disable' || wish.verb === 'status'
+    return [bucketOf(settings, isAbout ? await boundOnes(named, wish) : namedOnes(settings))]
+  }
   if (kind !== 'cdn' && kind !== 'dcdn') return []
   const endpoint = settings[`${kind}-endpoint`]
   return (await edgeOnes(kind, named, wish)).map((domain) => ({
@@ -140,6 +172,8 @@ const bucketEndpoint = (settings: Settings): string | undefined => {
   const given = settings['bucket-endpoint'] ?? (settings['cname-endpoint'] === true ? undefined : settings['endpoint'])
   return given === undefined ? undefined : String(given)
 }
+
+const namedOnes = ({ domain }: Settings): readonly string[] => (domain === auto ? [] : [String(domain).toLowerCase()])
 
 const boundOnes = async (named: Named, { context, signal }: PlacesWish): Promise<readonly string[]> => {
   const { settings, names, found } = named
@@ -187,24 +221,36 @@ const notListed = (what: string, action: string): CertError =>
     hint: `grant ${action}, or name the domains`,
   })
 
-/** One place for each, with the domains of a bucket together, those too that were meant when it was changed. */
-const merged = (
-  all: readonly PlaceSettings[],
+type Places = Map<string, PlaceSettings>
+
+/** One place for each, with the domains of a bucket together. */
+const merged = (all: readonly PlaceSettings[], make: (settings: PlaceSettings) => HttpsPlace): Places => {
+  const places: Places = new Map()
+  for (const one of all) add(places, make(one).identity, one)
+  return places
+}
+
+const add = (places: Places, identity: string, { kind, settings: { domains, ...settings } }: PlaceSettings): void => {
+  const known = places.get(identity)
+  const together = [known?.settings['domains'], domains].flatMap((of) => (typeof of === 'string' ? of.split(',') : []))
+  const named = [...new Set(together)].sort().join()
+  const kept = { ...settings, ...known?.settings }
+  places.set(identity, { kind, settings: { ...kept, ...(named !== '' && { domains: named }) } })
+}
+
+/** Those that were changed before, too: as they were named then, or they could not be put back. */
+const addRecorded = (
+  places: Places,
   records: readonly HttpsRecord[],
   isAll: boolean,
   make: (settings: PlaceSettings) => HttpsPlace,
-): HttpsPlace[] => {
-  const places = new Map<string, PlaceSettings>()
-  const add = (one: PlaceSettings, isNew: boolean): void => {
-    const { identity } = make(one)
-    const known = places.get(identity)
-    if (known === undefined && !isNew) return
-    const { domains, ...settings } = known?.settings ?? one.settings
-    const together = [domains, one.settings['domains']].flatMap((of) => (typeof of === 'string' ? of.split(',') : []))
-    const named = [...new Set(together)].sort().join()
-    places.set(identity, { kind: one.kind, settings: { ...settings, ...(named !== '' && { domains: named }) } })
+): void => {
+  for (const { identity, kind, settings } of records) {
+    if (!isAll && !places.has(identity)) continue
+    try {
+      add(places, make({ kind, settings }).identity, { kind, settings })
+    } catch {
+      // Somebody's hand was in it: there is no such place.
+    }
   }
-  for (const one of all) add(one, true)
-  for (const { kind, settings } of records) add({ kind, settings }, isAll)
-  return [...places.values()].map(make)
 }

@@ -2,10 +2,10 @@ import { eachOf } from '../each-of.js'
 import { CertError, toCertError } from '../errors.js'
 import { changeHttps, type HttpsVerb, type PlaceReport } from '../https/change-https.js'
 import type { HttpsPlace, HttpsState } from '../https/https-place.js'
-import { lastChange } from '../https/saved-https.js'
+import { lastChange, openChange } from '../https/saved-https.js'
 import { type VersionsServed, versionsOf } from '../proof/tls-versions.js'
 import { deploymentNames, readDeployments } from '../state/deployments.js'
-import { readHttpsRecord } from '../state/https-record.js'
+import { type HttpsRecord, readHttpsRecord } from '../state/https-record.js'
 import { StateFolder } from '../state/state-folder.js'
 import { type Command, defineCommand, exitCodes, type Parsed, type Surroundings } from './command.js'
 import { commonFlags, openState, reachFlags, stateRoot } from './common-flags.js'
@@ -13,7 +13,7 @@ import { openReach, type Reach } from './deployment.js'
 import { type Flags, toggle, typed, type Values } from './flag.js'
 import { placeFlags, targetValuesOf, wishFlags, wishOf } from './https-flags.js'
 import { type InterlockOptions, type ProvenByHttp, requireSafe } from './https-interlock.js'
-import { httpsPlaces } from './https-places.js'
+import { type FoundPlaces, httpsPlaces } from './https-places.js'
 import { printJson } from './json.js'
 import { once } from './once.js'
 import { proofFlags } from './proof-flags.js'
@@ -63,8 +63,9 @@ export const command: Command<typeof flags> = defineCommand({
     const reach = openReach({ ...values, 'verify-timeout': 0 }, surroundings, terminal)
     try {
       const work = { verb, values, surroundings, terminal, parsed, reach }
-      const places = await placesOf(work, names)
-      const shown = verb === 'status' ? await lookAtAll(places, work) : await changeAll(places, verb, work)
+      const { places, lost } = await placesOf(work, names)
+      const seen = verb === 'status' ? await lookAtAll(places, work) : await changeAll(places, verb, work)
+      const shown = [...seen, ...lost.map(lostPlace)]
       const status = statusOf(shown)
       for (const one of shown) for (const warning of one.warnings) terminal.warning(warning)
       if (values.json) terminal.result(printJson(httpsJson(verb, shown, status === exitCodes.done)))
@@ -118,8 +119,12 @@ const isPlaceNamed = (values: HttpsValues): boolean =>
   values.bucket !== undefined ||
   [values['oss-cname'], values['cdn-domain'], values['dcdn-domain']].some((list) => list.length > 0)
 
-const placesOf = async ({ values, surroundings, reach }: Work, names: readonly string[]): Promise<HttpsPlace[]> => {
-  const places = await httpsPlaces({
+const placesOf = async (
+  { verb, values, surroundings, reach }: Work,
+  names: readonly string[],
+): Promise<FoundPlaces> => {
+  const found = await httpsPlaces({
+    verb,
     values: targetValuesOf(values),
     names,
     all: values.all,
@@ -128,11 +133,22 @@ const placesOf = async ({ values, surroundings, reach }: Work, names: readonly s
     context: reach.context,
     signal: surroundings.signal,
   })
-  if (places.length > 0) return places
+  if (found.places.length > 0 || found.lost.length > 0) return found
   throw new CertError('USAGE', 'there is no place to look at: no bucket, no CDN and no DCDN domain is known', {
     hint: 'name one, such as --bucket my-site --region cn-hangzhou or --cdn-domain www.example.com',
   })
 }
+
+const lostPlace = ({ name, error }: FoundPlaces['lost'][number]): ShownPlace => ({
+  place: { name },
+  status: 'failed',
+  state: undefined,
+  changes: [],
+  warnings: [],
+  error,
+  relaxedSince: undefined,
+  live: undefined,
+})
 
 const lookAtAll = (places: readonly HttpsPlace[], work: Work): Promise<ShownPlace[]> =>
   eachOf(places, placesAtOnce, async (place) => {
@@ -198,7 +214,12 @@ const changeAll = async (
     ? StateFolder.at(stateRoot(values, surroundings))
     : await openState(values, surroundings)
   const interlock = once(() => interlockOf(work))
-  const change = surroundings.now().toISOString()
+  // What was begun and not carried through is gone on with, under its name.
+  const begun =
+    verb === 'restore'
+      ? undefined
+      : openChange(await recordsOf(places, StateFolder.at(stateRoot(values, surroundings))), verb)
+  const change = begun ?? surroundings.now().toISOString()
   return await eachOf(places, placesAtOnce, async (place) => {
     const report = await changeOne(place, wanted, work, state, change, interlock).catch(
       (error: unknown): PlaceReport => {
@@ -242,6 +263,10 @@ const changeOne = async (
   return { ...report, warnings: [...warnings, ...report.warnings] }
 }
 
+/** One that is damaged says so at its place. */
+const recordsOf = (places: readonly HttpsPlace[], state: StateFolder): Promise<(HttpsRecord | undefined)[]> =>
+  Promise.all(places.map(({ identity }) => readHttpsRecord(state, identity).catch(() => undefined)))
+
 /** @throws CertError USAGE */
 const verbOf = async (
   verb: Exclude<Verb, 'status'>,
@@ -252,7 +277,7 @@ const verbOf = async (
   if (verb !== 'restore') return { verb }
   const state = StateFolder.at(stateRoot(values, surroundings))
   // Found out before anybody is waited for: what somebody else puts back meanwhile is not put back once more.
-  const change = lastChange(await Promise.all(places.map(({ identity }) => readHttpsRecord(state, identity))))
+  const change = lastChange(await recordsOf(places, state))
   if (change !== undefined) return { verb, change, overwrites: values.force }
   throw new CertError(
     'USAGE',

@@ -7,7 +7,7 @@ import { errorJson } from './json.js'
 import type { Terminal } from './terminal.js'
 
 export interface ShownPlace {
-  readonly place: HttpsPlace
+  readonly place: Pick<HttpsPlace, 'name'>
   readonly status: 'planned' | 'changed' | 'unchanged' | 'failed'
   readonly changes: readonly ChangeReport[]
   /** Undefined where it could not be found out. */

@@ -7,7 +7,7 @@ import { CertError } from '../errors.js'
 import type { Look } from '../object-store.js'
 import { interrupted } from '../patience.js'
 import { certificatePart, planBucket } from './bucket-plan.js'
-import { readConfiguration } from './https-configuration.js'
+import { isOff, readConfiguration } from './https-configuration.js'
 import type { HttpsFacts, HttpsPlace, HttpsState } from './https-place.js'
 import { deniesPlainHttp, readPolicy } from './policy-statement.js'
 
@@ -35,6 +35,7 @@ export const bucketPlace = (options: BucketPlaceOptions): HttpsPlace => {
     hosts: async (signal) => hostsOf(options, await bound.list(signal)),
     read: (signal, scope) => (scope === undefined ? readBucket(options, signal) : readPolicyOf(options, signal)),
     plan: (aim, state) => planBucket(options, aim, state),
+    isAlike: (part, one, other) => part === 'tls' && isOff(one) && isOff(other),
     certificatesIn: (parts) =>
       Object.keys(parts).filter((part) => part.startsWith(certificatePart('')) && parts[part] !== null),
     hazards: (signal) => hazardsOf(options, signal),

@@ -18,6 +18,8 @@ export interface BucketPlanOptions {
   readonly bucket: string
   readonly configuration: BucketConfiguration
   readonly bound: BoundDomains
+  /** Those that were named; perhaps none. */
+  readonly domains: readonly string[]
 }
 
 /** The part that is the certificate which OSS hosts for a domain: its id. */
@@ -67,6 +69,9 @@ const relaxed = (options: BucketPlanOptions, state: HttpsState): HttpsPlan => {
 /** HTTPS ends last: who is denied plain HTTP would have nothing left. */
 const disabled = (options: BucketPlanOptions, state: HttpsState): HttpsPlan => {
   const { changes, warnings } = relaxed(options, state)
+  // Those of domains that nobody named are somebody else's.
+  const unnamed = `no domain of bucket ${options.bucket} is named, so the certificates of its domains stay: name them with --oss-cname`
+  if (options.domains.length === 0) return { changes, warnings: [...warnings, unnamed] }
   for (const [part, why] of Object.entries(state.unread)) if (domainOf(part) !== undefined) throw why
   const hosted = Object.entries(state.parts).flatMap(([part, id]) => {
     const domain = domainOf(part)

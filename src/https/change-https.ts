@@ -123,7 +123,7 @@ const change = async (
     return { status, changes: changes.map(reportOf('planned')), state: before, warnings: said, error: undefined }
   }
   if (changes.length === 0) {
-    said.push(...(await book.end(verb, before.parts)))
+    said.push(...(await book.end(verb, before.parts, options.change)))
     return { status: 'unchanged', changes: [], state: before, warnings: said, error: undefined }
   }
   said.push(...(await book.begin(verb, before.parts, options)))
@@ -139,7 +139,8 @@ const change = async (
   if (signal.aborted && error !== undefined) throw error
   const after = await place.read(signal, scope).catch(() => undefined)
   if (after !== undefined && error === undefined) said.push(...unlike(changes, after.parts, place.name))
-  if (error === undefined) said.push(...(await book.end(verb, after?.parts ?? planned(before.parts, changes))))
+  if (error === undefined)
+    said.push(...(await book.end(verb, after?.parts ?? planned(before.parts, changes), options.change)))
   return { status: error === undefined ? 'changed' : 'failed', changes: reports, state: after, warnings: said, error }
 }
 
@@ -178,10 +179,17 @@ class Book {
   readonly warnings: string[] = []
   readonly #folder: StateFolder | undefined
   readonly #isUrgent: boolean
+  readonly #settings: HttpsPlace['settings']
   #record: HttpsRecord
 
-  private constructor(folder: StateFolder | undefined, record: HttpsRecord, isUrgent: boolean) {
+  private constructor(
+    folder: StateFolder | undefined,
+    record: HttpsRecord,
+    { settings }: HttpsPlace,
+    isUrgent: boolean,
+  ) {
     this.#folder = folder
+    this.#settings = settings
     this.#record = record
     this.#isUrgent = isUrgent
   }
@@ -191,10 +199,10 @@ class Book {
     try {
       if (state instanceof CertError) throw isUrgent ? state : noRecord(state)
       const known = await readHttpsRecord(state, place.identity)
-      return new Book(state, known ?? emptyRecord(place), isUrgent)
+      return new Book(state, known ?? emptyRecord(place), place, isUrgent)
     } catch (error) {
       if (!isUrgent) throw error
-      const book = new Book(undefined, emptyRecord(place), isUrgent)
+      const book = new Book(undefined, emptyRecord(place), place, isUrgent)
       book.warnings.push(`${toCertError(error).message}: what stood at ${place.name} is not saved`)
       return book
     }
@@ -207,21 +215,27 @@ class Book {
   begin(verb: HttpsVerb, before: HttpsParts, { change, now }: ChangeOptions): Promise<string[]> {
     // What is put back is what was saved.
     if (verb.verb === 'restore') return Promise.resolve([])
-    return this.#keep(begin(this.#record, { verb: verb.verb, change, now: now() }, before))
+    const { verb: what } = verb
+    return this.#keep((record) => begin(record, { verb: what, change, now: now(), settings: this.#settings }, before))
   }
 
-  end(verb: HttpsVerb, left: HttpsParts): Promise<string[]> {
-    return this.#keep(verb.verb === 'restore' ? unwound(this.#record) : settled(this.#record, verb.verb, left))
+  end(verb: HttpsVerb, left: HttpsParts, change: string): Promise<string[]> {
+    return this.#keep((record) =>
+      verb.verb === 'restore' ? unwound(record, verb.change) : settled(record, { verb: verb.verb, change }, left),
+    )
   }
 
   async forget(): Promise<void> {
-    const { relaxedSince: _over, ...rest } = this.#record
-    await this.#keep({ ...rest, saved: [] })
+    await this.#keep(({ relaxedSince: _over, ...rest }) => ({ ...rest, saved: [] }))
   }
 
-  async #keep(record: HttpsRecord): Promise<string[]> {
-    if (record === this.#record || this.#folder === undefined) return []
+  /** By what is on disk at the moment: an emergency may have come in between, which waits for nobody. */
+  async #keep(change: (record: HttpsRecord) => HttpsRecord): Promise<string[]> {
+    if (this.#folder === undefined) return []
+    const known = (await readHttpsRecord(this.#folder, this.#record.identity).catch(() => undefined)) ?? this.#record
+    const record = change(known)
     this.#record = record
+    if (record === known) return []
     try {
       await writeHttpsRecord(this.#folder, record)
       return []

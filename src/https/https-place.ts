@@ -22,6 +22,8 @@ export interface HttpsPlace {
   plan(aim: HttpsAim, state: HttpsState): HttpsPlan
   /** The parts that hold a certificate: one that stands there is newer than one that was taken away. */
   certificatesIn(parts: HttpsParts): readonly string[]
+  /** Do these two texts of a part mean the same, although they are not equal? */
+  isAlike?(part: string, one: string | null, other: string | null): boolean
   /** What else would break if plain HTTP ended here, one sentence each: asked for before, and shown as warnings. */
   hazards(signal: AbortSignal): Promise<readonly string[]>
 }

@@ -206,15 +206,16 @@ t.test('relaxed', async (t) => {
 
 t.test('disabled, and its certificate bound again', async (t) => {
   const site = newSite()
+  const named = site.place({ domains: [site.host] })
   await site.make(enforce)
   const part = `certificate ${site.host}`
   const before = await site.place().read(signal)
-  t.same(await site.make(disable), ['policy', part])
+  t.same(await site.make(disable, named), ['policy', part])
   t.equal(emulator.cname(site.host)?.certificate, undefined)
   t.equal(emulator.cname(site.host)?.bucket, site.name, 'it stays bound')
   t.equal(await site.byPlainHttp(), 200)
   t.equal((await site.place().read(signal)).facts.https, false)
-  t.same(await site.make(disable), [])
+  t.same(await site.make(disable, named), [])
   t.same(await site.make(restore(before)), [part, 'policy'], 'HTTPS first')
   t.same((await site.place().read(signal)).parts, before.parts)
 
@@ -224,7 +225,7 @@ t.test('disabled, and its certificate bound again', async (t) => {
   t.match(kept, { changes: { length: 0 }, warnings: [/another certificate by now/] })
   const none = place.plan(restore({ ...before, parts: { [part]: null } }), await place.read(signal))
   t.same(none, { changes: [], warnings: [] }, 'one that was bound since is not taken away')
-  await site.make(disable)
+  await site.make(disable, named)
   const gone = { [part]: '1-cn-hangzhou', 'certificate other.example.com': '1' }
   const { changes, warnings } = place.plan({ verb: 'restore', parts: gone }, await place.read(signal))
   t.match(warnings, [/other.example.com is not bound/])
@@ -237,6 +238,7 @@ t.test('disabled, and its certificate bound again', async (t) => {
 
 t.test('only the domains that are named lose their certificate', async (t) => {
   const site = newSite()
+  t.same(await site.make(disable), [], 'nobody named one')
   emulator.bindCname(`also-${site.host}`, site.name, { certificate })
   t.same(await site.make(disable, site.place({ domains: [site.host] })), [`certificate ${site.host}`])
   t.ok(emulator.cname(`also-${site.host}`)?.certificate)
@@ -271,7 +273,7 @@ t.test('killed between two changes, and run again', async (t) => {
 
 t.test('changed by somebody else meanwhile', async (t) => {
   const site = newSite()
-  const place = site.place()
+  const place = site.place({ domains: [site.host] })
   const { changes } = place.plan(enforce, await place.read(signal))
   site.bucket.policy = policyOf(foreign)
   site.bucket.httpsConfig = configuration
@@ -338,7 +340,7 @@ const stateOf = (parts: HttpsState['parts']): HttpsState => ({
 t.test('rights missing one at a time', async (t) => {
   const site = newSite()
   const without = async (aim: HttpsAim, ...actions: readonly string[]): Promise<unknown> => {
-    const place = site.place({}, actions)
+    const place = site.place({ domains: [site.host] }, actions)
     try {
       for (const change of place.plan(aim, await place.read(signal)).changes) await change.run(signal)
       return 'done'
@@ -402,7 +404,7 @@ t.test('the rights that are asked for are enough', async (t) => {
   const allow = granted.flatMap(({ actions, resources }) =>
     actions.flatMap((action) => resources.map((resource) => ({ action, resource }))),
   )
-  const place = site.place()
+  const place = site.place({ domains: [site.host] })
   const before = await place.read(signal)
   emulator.addKey({ id: `LTAI-${count}`, secret: 'not-a-secret', allow })
   for (const aim of [enforce, relax, disable, restore(before)]) t.ok((await site.make(aim, place)).length > 0, aim.verb)

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { CertError } from '../../src/errors.js'
 import { type ChangeOptions, changeHttps, type HttpsVerb, type PlaceReport } from '../../src/https/change-https.js'
 import type { HttpsAim, HttpsChange, HttpsParts, HttpsPlace } from '../../src/https/https-place.js'
-import { lastChange } from '../../src/https/saved-https.js'
+import { lastChange, openChange } from '../../src/https/saved-https.js'
 import { httpsRecords, readHttpsRecord, relaxedPlaces } from '../../src/state/https-record.js'
 import { withLock } from '../../src/state/lock.js'
 import { StateFolder } from '../../src/state/state-folder.js'
@@ -106,16 +106,13 @@ const newTrial = async (t: Test, parts: HttpsParts = original): Promise<Trial> =
   let second = 0
   const now = () => new Date(Date.UTC(2026, 0, 1, 0, 0, second++))
   const { signal } = new AbortController()
-  const change: Trial['change'] = (verb, options) =>
-    changeHttps(place, verb, {
-      state,
-      change: now().toISOString(),
-      dryRun: false,
-      patience: 50,
-      now,
-      signal,
-      ...options,
-    })
+  const recordOf = async () => [await readHttpsRecord(state, place.identity).catch(() => undefined)]
+  const change: Trial['change'] = async (verb, options) => {
+    // As the command does it: what was not carried through is gone on with.
+    const begun = verb.verb === 'restore' || options?.change ? undefined : openChange(await recordOf(), verb.verb)
+    const name = begun ?? now().toISOString()
+    return await changeHttps(place, verb, { state, change: name, dryRun: false, patience: 50, now, signal, ...options })
+  }
   const undo: Trial['undo'] = async (overwrites = false, options = {}) => {
     const last = lastChange([await readHttpsRecord(state, place.identity)])
     return await change({ verb: 'restore', change: last ?? 'none', overwrites }, options)
@@ -242,7 +239,7 @@ t.test('a damaged record is said, and not gone by', async (t) => {
   t.same((await httpsRecords(state)).damaged, [state.path('https', place.identity, 'record.json')])
 })
 
-t.test('of many changes the first and the last twenty are kept', async (t) => {
+t.test('of many changes the first and those that came last are kept, twenty in all', async (t) => {
   const { place, change, state } = await newTrial(t)
   for (let i = 0; i < 15; i++) {
     await change(enforce)
@@ -309,4 +306,59 @@ t.test('a place that is no more is not reminded of for ever', async (t) => {
   trial.place.gone.value = true
   t.match(await trial.undo(), { status: 'unchanged', warnings: [/no bucket my-site any more: what was saved/] })
   t.equal(await isRelaxed(trial), false)
+})
+
+t.test('begun anew, it keeps its name; and an emergency that came in between is not forgotten', async (t) => {
+  const { place, change, undo, state } = await newTrial(t)
+  await change(enforce, { change: '1' })
+  place.broken.add('policy')
+  t.match(await change(relax, { change: '2' }), { status: 'failed' })
+  place.broken.clear()
+  const records = [await readHttpsRecord(state, place.identity)]
+  t.equal(openChange(records, 'relax'), '2')
+  t.equal(openChange(records, 'enforce'), undefined)
+  t.match(await change(relax, { change: '2' }), { status: 'changed' })
+  t.same(
+    (await readHttpsRecord(state, place.identity))?.saved.map((one) => one.change),
+    ['1', '2'],
+  )
+  t.match(await undo(), { status: 'changed' })
+  t.equal(place.parts['policy'], 'deny')
+
+  const other = await newTrial(t)
+  const held = other.place.read
+  let isRelaxed = false
+  // In its last look, while it is at work, an emergency that does not wait for the lock.
+  const slow = async (...asked: Parameters<typeof held>) => {
+    const seen = await held(...asked)
+    if (seen.parts['policy'] === 'deny' && asked[1] === undefined && !isRelaxed) {
+      isRelaxed = true
+      t.match(await other.change(relax, { change: '8' }), { status: 'changed' })
+    }
+    return seen
+  }
+  const { signal } = new AbortController()
+  const options = { state: other.state, change: '7', dryRun: false, patience: 50, now: () => new Date(), signal }
+  await changeHttps({ ...other.place, read: slow }, enforce, options)
+  const record = await readHttpsRecord(other.state, other.place.identity)
+  t.same(
+    record?.saved.map((one) => [one.change, one.left !== undefined]),
+    [
+      ['7', true],
+      ['8', true],
+    ],
+  )
+  t.type(record?.relaxedSince, 'string')
+})
+
+t.test("what means the same is nobody else's change", async (t) => {
+  const { place, change, state } = await newTrial(t)
+  await change(enforce, { change: '1' })
+  place.parts['tls'] = 'off'
+  const restore = { verb: 'restore', change: '1', overwrites: false } as const
+  t.match(await change(restore), { error: { code: 'HTTPS_CHANGED_SINCE' } })
+  const { signal } = new AbortController()
+  const options = { state, change: '2', dryRun: false, patience: 50, now: () => new Date(), signal }
+  const alike = { ...place, isAlike: (part: string) => part === 'tls' }
+  t.match(await changeHttps(alike, restore, options), { status: 'changed', error: undefined })
 })

@@ -317,6 +317,52 @@ t.test('a restore that failed in part is gone on with, and goes no further back'
   t.same(site.held(), enforced)
 })
 
+t.test('disable takes the certificates of the domains that are named, and of no other', async (t) => {
+  const site = await openSite(t)
+  const { emulator } = site
+  const other = 'other.example.com'
+  const { fullchain, key } = material
+  emulator.bindCname(other, bucket, { certificate: { fullchain, key } })
+  const at = ['--region', region, '--bucket-endpoint', emulator.url]
+  t.equal((await site.https(['enforce', '--oss-cname', `${bucket}/${host}`, ...at, '--no-check'])).code, 0)
+  const bare = await site.https(['disable', '--bucket', bucket, ...at])
+  t.equal(bare.code, 0, bare.stderr)
+  t.match(bare.stderr, /no domain of bucket my-site is named/)
+  t.ok(emulator.cname(host)?.certificate && emulator.cname(other)?.certificate, 'both have theirs')
+  t.equal((await site.https(['disable', '--oss-cname', `${bucket}/${other}`, ...at])).code, 0)
+  t.equal(emulator.cname(other)?.certificate, undefined)
+  t.ok(emulator.cname(host)?.certificate, 'the other keeps its own')
+  t.equal((await site.https(['restore', '--bucket', bucket, ...at])).code, 0)
+  t.ok(emulator.cname(other)?.certificate, 'it is back')
+})
+
+t.test('an emergency needs no state, and what cannot be made out stops nothing else', async (t) => {
+  const site = await openSite(t)
+  const { emulator } = site
+  t.equal((await site.https(['enforce', name])).code, 0)
+  const places = `[{ cdn: { domain: auto, cdn-endpoint: '${emulator.url}' } }, { dcdn: { domain: ${api}, dcdn-endpoint: '${emulator.url}' } }, { oss-cname: { bucket: ${bucket}, region: ${region}, domain: auto, endpoint: '${emulator.url}' } }]`
+  const config = site.file(
+    'emergency.yaml',
+    `certificates:\n  example.com:\n    domains: ['*.example.com']\n    deploy: ${places}\n`,
+  )
+  const deny = ['cdn:DescribeUserDomains', 'oss:ListCname'].map((action) => ({ action, resource: '*' }))
+  emulator.addKey({ ...site.key, deny })
+  const environment = { ACME_OSS_STATE_DIR: config }
+  const run = await site.call(['https', 'relax', name, '--config', config, '--json'], { environment })
+  t.equal(run.code, 3, run.stderr)
+  t.same(
+    placesIn(run)
+      .map(({ place, status }) => `${place}: ${status}`)
+      .sort(),
+    [`DCDN domain ${api}: changed`, `bucket ${bucket}: changed`, 'cdn auto: failed'],
+  )
+  t.match(run.stderr, /warning: .*what stood at bucket my-site is not saved/)
+  t.same(
+    (await site.visits()).map((one) => one === 200),
+    [true, false, true],
+  )
+})
+
 t.test('the command itself, with the roots of browsers', async (t) => {
   const site = await openSite(t)
   const words = ['--cdn-domain', www, '--cdn-endpoint', site.emulator.url, ...dialling(site.edge)]
