@@ -7,6 +7,7 @@ import {
   isDue,
   isInTurn,
   isLast,
+  isOrWasWanted,
   type Pending,
   pendingOf,
   upcomingOf,
@@ -284,9 +285,11 @@ const dueSteps = (record: DeploymentRecord, all: boolean, now: Date): ReadonlyMa
   return steps
 }
 
-/** The targets of the certificate, as far as they can still be made. */
+/** Where the certificate is wanted or was put, unless that is forgotten, as far as those targets can still be made. */
 const targetsOf = (deployment: Deployment, { create }: SyncOptions): DeployTarget[] =>
-  Object.entries(deployment.record.targets).flatMap(([identity, { kind, settings }]) => {
+  Object.entries(deployment.record.targets).flatMap(([identity, target]) => {
+    if (!isOrWasWanted(target)) return []
+    const { kind, settings } = target
     try {
       return [{ ...create(kind, settings), identity }]
     } catch {

@@ -269,6 +269,27 @@ t.test('for a certificate that another one has taken the place of it is not run'
   })
 })
 
+t.test('the folder that it is told of is one where this certificate is', async (t) => {
+  const world = await openExecWorld(t)
+  const into = (folder: string) => ['--directory', world.path(folder)]
+  const reload = world.path('reload')
+  const mend = () => writeFileSync(reload, `#!/bin/sh\nexec '${world.note}'\n`, { mode: 0o755 })
+  const told = () => world.calls().map(({ variables }) => variables['ACME_OSS_DIRECTORY'])
+  ends(t, await world.deploy(older, [...into('forgotten'), '--exec', reload]), 3)
+  ends(t, await world.run(['forget', 'example.com', `directory ${world.path('forgotten')}`]), 0)
+  ends(t, await world.deploy(older, [...into('first'), '--exec', reload]), 3)
+  mend()
+  ends(t, await sync(world, ['--now']), 0)
+  t.same(told(), [realpathSync(world.path('first', older.archive))], 'not one that was forgotten')
+
+  rmSync(reload)
+  ends(t, await world.deploy(older, [...into('second'), '--exec', reload]), 3)
+  ends(t, await world.deploy(newer, into('first')), 0)
+  mend()
+  ends(t, await sync(world, ['--now']), 0)
+  t.same(told(), [realpathSync(world.path('second', older.archive))], 'not one that a newer certificate has taken')
+})
+
 t.test('rollback runs it for the certificate that is put back', async (t) => {
   const world = await openExecWorld(t)
   const words = ['--directory', world.to, '--exec', world.note]
