@@ -250,7 +250,8 @@ export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now
   const taken = wantedPlaces(newer)
   const isTaken = (identity: string, target: TargetRecord, id: string): boolean =>
     placesOf(identity, target, id).some((place) => taken.has(place)) && !isInsisted(target)
-  // What comes after all others is of no use to a certificate that the newer one has pushed out everywhere.
+  // What comes after all others is no place that could be taken, but of no use to a certificate that the newer one has
+  // pushed out everywhere.
   const isOut = !Object.entries(older.targets).some(([identity, target]) =>
     Object.entries(target.steps).some(
       ([id, state]) => !target.afterOthers && isStepWanted(state) && !isTaken(identity, target, id),
@@ -258,7 +259,7 @@ export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now
   )
   const closed = {
     ...closeSteps(older, (identity, target, id) =>
-      isTaken(identity, target, id) || (target.afterOthers && isOut) ? step : undefined,
+      (target.afterOthers ? isOut : isTaken(identity, target, id)) ? step : undefined,
     ),
     // What will be found out for the newer one would have held for the older one.
     unresolved: newer.unresolved === null ? older.unresolved : null,

@@ -290,6 +290,18 @@ t.test('the folder that it is told of is one where this certificate is', async (
   t.same(told(), [realpathSync(world.path('second', older.archive))], 'not one that a newer certificate has taken')
 })
 
+t.test('a newer certificate elsewhere does not keep it from being run where this one is still to come', async (t) => {
+  const world = await openExecWorld(t)
+  const blocked = world.file('blocked', '')
+  const exec = ['--exec', world.note]
+  ends(t, await world.deploy(older, ['--directory', `${blocked}/to`, ...exec]), 1)
+  ends(t, await world.deploy(newer, ['--directory', world.to, ...exec]), 0)
+  t.same(archivesOf(world.calls()), [newer.archive])
+  rmSync(blocked)
+  ends(t, await sync(world, ['--now']), 0)
+  t.same(archivesOf(world.calls()), [older.archive])
+})
+
 t.test('rollback runs it for the certificate that is put back', async (t) => {
   const world = await openExecWorld(t)
   const words = ['--directory', world.to, '--exec', world.note]
