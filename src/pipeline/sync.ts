@@ -22,6 +22,7 @@ import { surveyDeployments } from '../state/survey.js'
 import type { DeployTarget, TargetSettings } from '../targets/target.js'
 import { executeAlone, recorder, settled, wantedTargets } from './deploy.js'
 import type { Observer, StageReport } from './execute.js'
+import { placingsOf } from './placing.js'
 import { circumstancesOf, planDeployment, requireUseful, type Stage } from './plan.js'
 
 export interface SyncOptions {
@@ -181,9 +182,10 @@ const syncRecord = async (
   if (!isToDo(record, options)) return { ...nothing, pending: deployment.pending, warnings: [] }
   try {
     const bundle = await readBundle(deployment, now())
+    const earlier = placingsOf(deployment.record)
     const { stages, failed } = await plannedStages(deployment, bundle, options)
     const report = await executeAlone(
-      { bundle, stages },
+      { bundle, stages, earlier },
       {
         state,
         signal,
