@@ -170,8 +170,9 @@ export const recorder = (deployment: Deployment): Observer => ({
   found: (target, strands) => deployment.found(target.identity, strands.flatMap(idsOf)),
   ended: (target, result) => {
     if (result.status === 'failed') deployment.failed(target.identity, result.id, result.error)
-    else if (result.status !== 'skipped') deployment.done(target.identity, result.id, result.note, result.proof)
-    else if (result.isDone) deployment.done(target.identity, result.id, result.note)
+    else if (result.status !== 'skipped') {
+      deployment.done(target.identity, result.id, result.note, result.proof, result.standsBack)
+    } else if (result.isDone) deployment.done(target.identity, result.id, result.note)
   },
 })
 

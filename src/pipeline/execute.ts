@@ -2,10 +2,16 @@ import type { CertificateBundle } from '../certificate/bundle.js'
 import { eachOf } from '../each-of.js'
 import { type CertError, toCertError } from '../errors.js'
 import type { DeployTarget, Outcome, Step, Strand } from '../targets/target.js'
+import { isNowhere } from './placing.js'
 import type { Plan, Stage } from './plan.js'
 
 export type StepResult = { readonly id: string; readonly does: string; readonly ms: number } & (
-  | { readonly status: 'changed' | 'unchanged'; readonly note: string | undefined; readonly proof?: string | undefined }
+  | {
+      readonly status: 'changed' | 'unchanged'
+      readonly note: string | undefined
+      readonly proof?: string | undefined
+      readonly standsBack?: true | undefined
+    }
   | { readonly status: 'failed'; readonly error: CertError }
   /** `isDone`: there was nothing to do it to, rather than that it was not tried. */
   | { readonly status: 'skipped'; readonly note?: string | undefined; readonly isDone: boolean }
@@ -53,7 +59,7 @@ interface Run {
 /**
  * Runs the stages side by side and the steps of each in order. A stage that is reached through a domain which another
  * one binds waits for that. Those that come after all others are run then, one after another, if none of the others
- * failed. Never throws for a failed step: read the report.
+ * failed and the certificate is in any place at all. Never throws for a failed step: read the report.
  */
 export const execute = async (
   plan: Plan,
@@ -71,9 +77,12 @@ export const execute = async (
     running.set(stage, started)
     return started
   }
-  const others = await Promise.all(plan.stages.filter((stage) => !isLast(stage)).map(start))
+  const first = plan.stages.filter((stage) => !isLast(stage))
+  const others = await Promise.all(first.map(start))
+  const placings = new Map(first.map(({ target }, i) => [target.identity, others[i]?.steps ?? []]))
+  const isOut = isNowhere(placings, plan.earlier ?? new Map())
   for (const stage of plan.stages.filter(isLast)) {
-    const ending = runLast(stage, others, run)
+    const ending = runLast(stage, { others, isOut }, run)
     running.set(stage, ending)
     await ending
   }
@@ -84,13 +93,28 @@ export const execute = async (
 
 const isLast = ({ target }: Stage): boolean => target.afterOthers === true
 
-const runLast = async (stage: Stage, others: readonly StageReport[], run: Run): Promise<StageReport> => {
+interface Before {
+  readonly others: readonly StageReport[]
+  readonly isOut: boolean
+}
+
+const runLast = async (stage: Stage, { others, isOut }: Before, run: Run): Promise<StageReport> => {
   const { target, steps } = stage
   if (others.some(({ status }) => status === 'failed')) return passOver(stage, run, notTried)
+  if (isOut) return passOver(stage, run, forNothing)
   const isAsBefore =
     others.every(({ status }) => status !== 'changed') && steps.every(({ id }) => run.wasDone(target.identity, id))
   return isAsBefore ? passOver(stage, run, asBefore) : await runStage(stage, run)
 }
+
+const forNothing = ({ id, does }: Step): StepResult => ({
+  id,
+  does,
+  ms: 0,
+  status: 'unchanged',
+  note: 'another certificate is in every place where this one was to go',
+  standsBack: true,
+})
 
 const asBefore = ({ id, does }: Step): StepResult => ({
   id,
@@ -221,5 +245,5 @@ const runStep = async (target: DeployTarget, step: Step, run: Run): Promise<Step
   }
 }
 
-const ended = ({ status, note, proof }: Outcome) =>
-  status === 'skipped' ? { status, note, isDone: true } : { status, note, proof }
+const ended = ({ status, note, proof, standsBack }: Outcome) =>
+  status === 'skipped' ? { status, note, isDone: true } : { status, note, proof, standsBack }

@@ -2,12 +2,15 @@ import type { CertificateBundle } from '../certificate/bundle.js'
 import { covers, whyUncovered } from '../certificate/names.js'
 import { CertError } from '../errors.js'
 import type { Circumstances, DeployTarget, OnRecord, Step, Strand, Validity } from '../targets/target.js'
+import type { Placing } from './placing.js'
 
 /** What would be done, as a value: it can be printed, recorded and refused with no network, clock or credential. */
 export interface Plan {
   readonly bundle: CertificateBundle
   /** Stand side by side: each fails apart from the others. */
   readonly stages: readonly Stage[]
+  /** Of the same deployment: what came of it before, by the target's identity. */
+  readonly earlier?: ReadonlyMap<string, readonly Placing[]>
 }
 
 export interface Stage {

@@ -7,6 +7,7 @@ import {
   isDue,
   isInTurn,
   isLast,
+  isOrWasWanted,
   type Pending,
   pendingOf,
   upcomingOf,
@@ -21,6 +22,7 @@ import { surveyDeployments } from '../state/survey.js'
 import type { DeployTarget, TargetSettings } from '../targets/target.js'
 import { executeAlone, recorder, settled, wantedTargets } from './deploy.js'
 import type { Observer, StageReport } from './execute.js'
+import { placingsOf } from './placing.js'
 import { circumstancesOf, planDeployment, requireUseful, type Stage } from './plan.js'
 
 export interface SyncOptions {
@@ -180,9 +182,10 @@ const syncRecord = async (
   if (!isToDo(record, options)) return { ...nothing, pending: deployment.pending, warnings: [] }
   try {
     const bundle = await readBundle(deployment, now())
+    const earlier = placingsOf(deployment.record)
     const { stages, failed } = await plannedStages(deployment, bundle, options)
     const report = await executeAlone(
-      { bundle, stages },
+      { bundle, stages, earlier },
       {
         state,
         signal,
@@ -284,9 +287,11 @@ const dueSteps = (record: DeploymentRecord, all: boolean, now: Date): ReadonlyMa
   return steps
 }
 
-/** The targets of the certificate, as far as they can still be made. */
+/** Where the certificate is wanted or was put, unless that is forgotten, as far as those targets can still be made. */
 const targetsOf = (deployment: Deployment, { create }: SyncOptions): DeployTarget[] =>
-  Object.entries(deployment.record.targets).flatMap(([identity, { kind, settings }]) => {
+  Object.entries(deployment.record.targets).flatMap(([identity, target]) => {
+    if (!isOrWasWanted(target)) return []
+    const { kind, settings } = target
     try {
       return [{ ...create(kind, settings), identity }]
     } catch {

@@ -32,7 +32,7 @@ export interface TargetRecord {
 export type StepRecord =
   | ({ readonly status: 'pending' } & Proven)
   | ({ readonly status: 'failed' } & Failure & Proven)
-  | ({ readonly status: 'done'; readonly at: string; readonly note?: string | undefined } & Proven)
+  | ({ readonly status: 'done'; readonly at: string; readonly note?: string | undefined } & Proven & StoodBack)
   /** A newer certificate is wanted there instead, or one that was rolled back to. */
   | { readonly status: 'superseded'; readonly at: string; readonly by: string }
   | { readonly status: 'forgotten'; readonly at: string }
@@ -41,6 +41,11 @@ export type StepRecord =
 interface Proven {
   /** By which it can be told that what was done for this certificate is still there. */
   readonly proof?: string | undefined
+}
+
+interface StoodBack {
+  /** There was nothing to do, since a newer certificate is there. */
+  readonly standsBack?: true | undefined
 }
 
 export interface Failure {
@@ -75,7 +80,7 @@ const day = 24 * 60 * minute
 export const nextTry = (tries: number, passing: boolean, now: Date): Date =>
   new Date(now.getTime() + (passing ? Math.min(longestPause, minute * 2 ** Math.min(tries - 1, 20)) : day))
 
-const isOpen = ({ status }: StepRecord): boolean => status === 'pending' || status === 'failed'
+export const isOpen = ({ status }: StepRecord): boolean => status === 'pending' || status === 'failed'
 
 /** What is still to be done. */
 export const pendingOf = (record: DeploymentRecord): Pending[] => {
@@ -250,7 +255,8 @@ export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now
   const taken = wantedPlaces(newer)
   const isTaken = (identity: string, target: TargetRecord, id: string): boolean =>
     placesOf(identity, target, id).some((place) => taken.has(place)) && !isInsisted(target)
-  // What comes after all others is of no use to a certificate that the newer one has pushed out everywhere.
+  // What comes after all others is no place that could be taken, but of no use to a certificate that the newer one has
+  // pushed out everywhere.
   const isOut = !Object.entries(older.targets).some(([identity, target]) =>
     Object.entries(target.steps).some(
       ([id, state]) => !target.afterOthers && isStepWanted(state) && !isTaken(identity, target, id),
@@ -258,7 +264,7 @@ export const superseded = (older: DeploymentRecord, newer: DeploymentRecord, now
   )
   const closed = {
     ...closeSteps(older, (identity, target, id) =>
-      isTaken(identity, target, id) || (target.afterOthers && isOut) ? step : undefined,
+      (target.afterOthers ? isOut : isTaken(identity, target, id)) ? step : undefined,
     ),
     // What will be found out for the newer one would have held for the older one.
     unresolved: newer.unresolved === null ? older.unresolved : null,

@@ -138,7 +138,8 @@ export class Deployment {
 
   /** Was nothing of it left to be done when the certificate was asked for once more? */
   wasDone(identity: string, step: string): boolean {
-    return this.#before?.targets[identity]?.steps[step]?.status === 'done'
+    const before = this.#before?.targets[identity]?.steps[step]
+    return before?.status === 'done' && before.standsBack !== true
   }
 
   /** A step found out all that is to be done as well; what else an earlier run found is not there to be watched. */
@@ -151,10 +152,11 @@ export class Deployment {
     this.#change({ ...this.#record, targets: { ...this.#record.targets, [identity]: { ...target, steps: all } } })
   }
 
-  done(identity: string, step: string, note: string | undefined, proof?: string): void {
+  done(identity: string, step: string, note: string | undefined, proof?: string, standsBack?: true): void {
     const known = proof ?? this.proofOf(identity, step)
     const at = this.#now().toISOString()
-    this.#set(identity, step, { status: 'done', at, note, ...(known !== undefined && { proof: known }) })
+    const more = { ...(known !== undefined && { proof: known }), ...(standsBack && { standsBack }) }
+    this.#set(identity, step, { status: 'done', at, note, ...more })
   }
 
   failed(identity: string, step: string, error: CertError): void {

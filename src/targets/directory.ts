@@ -7,7 +7,7 @@ import { createDurably, makeFolder, sweepTemporaries, syncFolder, temporaryBesid
 import { CertError, systemCode } from '../errors.js'
 import { Secret } from '../secret.js'
 import { type LayoutFiles, latestFolder, layoutFiles, sha256 } from './layout.js'
-import { newerThan, strangerIn } from './newer.js'
+import { newerThan, standBack, strangerIn } from './newer.js'
 import { toStanding } from './standing.js'
 import type { Circumstances, DeployTarget, Outcome } from './target.js'
 import { recordedAs, requireTrust, type TrustRule } from './untrusted.js'
@@ -83,7 +83,7 @@ const writeLatest = async (
   const newer = allowOlder ? undefined : newerThan(bundle, [there, newest])
   const stranger = strangerIn(link, bundle, there)
   const odd = stranger === undefined ? [] : [stranger]
-  if (newer !== undefined) return { status: 'unchanged', note: newer, ...warningsOf(odd) }
+  if (newer !== undefined) return { ...standBack(newer), ...warningsOf(odd) }
   const isOther = there !== undefined && there.fingerprint.sha256 !== bundle.fingerprint.sha256
   const replaced = isOther && {
     place: link,

@@ -7,7 +7,7 @@ import { type Certificate, firstCertificate } from '../certificate/x509.js'
 import { CertError } from '../errors.js'
 import { patiently } from '../patience.js'
 import { certificateSums } from '../proof/expectation.js'
-import { newerThan } from './newer.js'
+import { newerThan, standBack } from './newer.js'
 import { asItIsServed, beginToFollow, type LookingContext, sendsBrokenChain } from './served.js'
 import type { Circumstances, Outcome } from './target.js'
 import { recordedAs, requireTrust, type TrustRule } from './untrusted.js'
@@ -53,7 +53,7 @@ export const bindToEdge = async (options: EdgeBindingOptions, binding: EdgeBindi
   const useful = leaf && covers(leaf.names, servedName(domain)) ? leaf : undefined
   const known = circumstances.newestAt?.(domain) ?? circumstances.newest
   const newer = allowOlder ? undefined : newerThan(bundle, [useful, known])
-  if (newer !== undefined) return { status: 'unchanged', note: newer, warnings: await remarks() }
+  if (newer !== undefined) return { ...standBack(newer), warnings: await remarks() }
   const unknown = await requireTrustAt(options, binding, standing, useful)
   const kept = service && (await keepInService(service, bundle, signal))
   const upload = (again: number): EdgeUpload =>

@@ -1,6 +1,7 @@
-import { realpath } from 'node:fs/promises'
+import { readFile, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { archiveName } from '../certificate/bundle.js'
+import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
+import { firstCertificate } from '../certificate/x509.js'
 import { type Options, text, toggle, wholeNumber } from '../config/option.js'
 import { CertError } from '../errors.js'
 import { interrupted } from '../patience.js'
@@ -51,7 +52,7 @@ export const exec = ({ command, isForShell, timeout, settings, environment }: Ex
         run: async (signal) => {
           if (signal.aborted) throw interrupted()
           const { name, names, fingerprint } = bundle
-          const directory = await folderOf(others)
+          const directory = await folderOf(bundle, others)
           const told = { name, names, archive: archiveName(bundle), sha256: fingerprint.sha256, directory }
           await passing(runCommand({ words, timeout, environment }, told, signal))
           return { status: 'changed' }
@@ -72,12 +73,19 @@ const shownAs = (command: string, isForShell: boolean, sum: string): string => {
     : `${whole.slice(0, longestShown)}… (${sum.slice(0, 6)})`
 }
 
-/** What `latest` leads to in the first of the folders that the same deployment fills. */
-const folderOf = async (others: readonly DeployTarget[]): Promise<string | undefined> => {
-  const path = others.find(({ kind }) => kind === 'directory')?.settings['path']
-  if (typeof path !== 'string') return undefined
-  const latest = join(path, latestFolder)
-  return await realpath(latest).catch(() => latest)
+/** What `latest` leads to in the first of the folders of the same deployment where that is this certificate. */
+const folderOf = async (
+  { fingerprint }: CertificateBundle,
+  others: readonly DeployTarget[],
+): Promise<string | undefined> => {
+  for (const { kind, settings } of others) {
+    const path = kind === 'directory' && settings['path']
+    if (typeof path !== 'string') continue
+    const folder = await realpath(join(path, latestFolder)).catch(() => undefined)
+    const leaf = folder && (await readFile(join(folder, 'cert.pem'), 'utf8').catch(() => ''))
+    if (leaf && firstCertificate(leaf)?.fingerprint.sha256 === fingerprint.sha256) return folder
+  }
+  return undefined
 }
 
 /** What stands in its way, such as a server that is just starting, is not for us to know. */

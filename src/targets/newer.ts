@@ -1,5 +1,5 @@
 import type { CertificateBundle } from '../certificate/bundle.js'
-import type { Validity } from './target.js'
+import type { Outcome, Validity } from './target.js'
 
 /**
  * Why `bundle` must not replace any of `others` (what stands there, what is known to be wanted there), or undefined if
@@ -14,6 +14,9 @@ export const newerThan = (bundle: CertificateBundle, others: readonly (Validity 
     ? undefined
     : `a newer certificate is there (${day(newer.notBefore)} to ${day(newer.notAfter)}); --allow-older replaces it`
 }
+
+/** What has come of it where a newer one stays. @param newer as `newerThan` says it */
+export const standBack = (newer: string): Outcome => ({ status: 'unchanged', note: newer, standsBack: true })
 
 /**
  * A sentence for when `bundle` and what stands in its place have no name in common: two certificates that were given

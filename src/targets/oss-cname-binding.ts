@@ -6,7 +6,7 @@ import type { Certificate } from '../certificate/x509.js'
 import { CertError } from '../errors.js'
 import type { Look } from '../object-store.js'
 import { patiently } from '../patience.js'
-import { newerThan } from './newer.js'
+import { newerThan, standBack } from './newer.js'
 import { asItIsServed, beginToFollow, isServedNow, type LookingContext, sendsBrokenChain } from './served.js'
 import type { Circumstances, Outcome, Validity } from './target.js'
 import { recordedAs, requireTrust, type TrustRule } from './untrusted.js'
@@ -75,7 +75,7 @@ export class OssCnameBinding {
     const newer = this.#options.allowOlder
       ? undefined
       : newerThan(this.#bundle, [validityOf(standing), this.#newestKnown()])
-    if (newer !== undefined) return { status: 'unchanged', note: newer }
+    if (newer !== undefined) return standBack(newer)
     if (look.status === 'refused' || standing?.isEnabled) this.#unknown = await this.#requireTrust(standing, signal)
     const given = kept === undefined ? handedOver(this.#bundle) : { id: kept.identifier }
     try {

@@ -4,7 +4,7 @@ import { type Options, text, toggle } from '../config/option.js'
 import { CertError } from '../errors.js'
 import type { Look, ObjectStore, StoredObject } from '../object-store.js'
 import { digest, isPrivate, latestFolder, layout } from './layout.js'
-import { newerThan, strangerIn } from './newer.js'
+import { newerThan, standBack, strangerIn } from './newer.js'
 import type { Openness } from './open-to.js'
 import { toStanding } from './standing.js'
 import type { Circumstances, DeployTarget, Observed, Outcome, TargetSettings } from './target.js'
@@ -191,7 +191,7 @@ class LayoutWriter {
     const stranger = strangerIn(`${this.#options.store.name}/${this.#options.prefix}latest/`, this.#bundle, standing)
     if (stranger !== undefined) this.#warnings.push(stranger)
     const newer = this.#options.allowOlder ? undefined : newerThan(this.#bundle, [standing, this.#circumstances.newest])
-    if (newer !== undefined) return this.#outcome('unchanged', newer)
+    if (newer !== undefined) return { ...standBack(newer), warnings: this.#warnings.splice(0) }
     if (leaf.status === 'found' && (await this.#isInPlace(latest, leaf.value, signal))) {
       return this.#outcome('unchanged', 'already there')
     }

@@ -129,6 +129,8 @@ export interface Outcome {
   readonly warnings?: readonly string[]
   /** What only running could find out is to be done as well: side by side, and each on record of its own. */
   readonly found?: readonly Strand[]
+  /** Another certificate, a newer one, stays where this one was to go. */
+  readonly standsBack?: true | undefined
   /** By which a later run can tell that what it did is still there, such as an id that the place gave it. */
   readonly proof?: string | undefined
 }

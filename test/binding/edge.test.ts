@@ -1,7 +1,7 @@
 // A certificate on one domain of CDN or DCDN: when it is written, how, and when it is left alone.
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { daysFromNow, keepSecret, stepError, until } from '../deploy-world.js'
+import { daysFromNow, deploymentsIn, keepSecret, stepError, until } from '../deploy-world.js'
 import { keyPem } from '../mint.js'
 import {
   type BindingWorld,
@@ -109,6 +109,8 @@ for (const product of products) {
       result.stages,
       only({ status: 'unchanged', steps: only({ note: /a newer certificate is there.*--allow-older/ }) }),
     )
+    const [recorded] = deploymentsIn(world.state).flatMap(({ record }) => Object.values(record.targets))
+    t.match(recorded?.steps['bind'], { status: 'done', standsBack: true }, 'no command is run for it')
     t.equal(sets(world).length, 0)
     await world.give(t, material, [...toDomain(world), '--allow-older'])
     t.equal(held(world), sha256Of(material))

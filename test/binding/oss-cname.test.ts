@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import t from 'tap'
-import { bucket, daysFromNow, keepSecret, stepError, until } from '../deploy-world.js'
+import { bucket, daysFromNow, deploymentsIn, keepSecret, stepError, until } from '../deploy-world.js'
 import { keyPem } from '../mint.js'
 import {
   type BindingWorld,
@@ -152,6 +152,8 @@ t.test('an older one does not replace a newer one, unless it is told to', async 
     result.stages,
     only({ status: 'unchanged', steps: only({ note: /a newer certificate is there.*--allow-older/ }) }),
   )
+  const [recorded] = deploymentsIn(world.state).flatMap(({ record }) => Object.values(record.targets))
+  t.match(recorded?.steps['bind'], { status: 'done', standsBack: true }, 'no command is run for it')
   t.equal(puts(world).length, 0)
   t.equal(shown(world), sha256Of(newer))
   await world.give(t, material, [...toHost(world), '--allow-older'])

@@ -15,7 +15,7 @@ import {
   type World,
   type WorldOptions,
 } from '../deploy-world.js'
-import { callHook, cloudDown, ends, mintSeries, resultsOf, sync } from '../sync/hook-call.js'
+import { callHook, cloudDown, ends, mintSeries, resultsOf, sync, toPrefix } from '../sync/hook-call.js'
 
 const [older, newer] = (await mintSeries(2)) as [Material, Material]
 
@@ -142,8 +142,6 @@ t.test('it is told of the certificate, and nothing of how that got there', async
     t.match(world.calls(), [{ words: ['twice'] }], 'another command is not done yet')
     ends(t, await world.deploy(newer, again), 0)
     t.same(archivesOf(world.calls()), [newer.archive])
-    ends(t, await world.deploy(older, again), 0)
-    t.same(archivesOf(world.calls()), [], 'nor for one that takes no place')
   })
 })
 
@@ -267,6 +265,78 @@ t.test('for a certificate that another one has taken the place of it is not run'
       steps(world).join(' | '),
     )
   })
+})
+
+t.test('the folder that it is told of is one where this certificate is', async (t) => {
+  const world = await openExecWorld(t)
+  const into = (folder: string) => ['--directory', world.path(folder)]
+  const reload = world.path('reload')
+  const mend = () => writeFileSync(reload, `#!/bin/sh\nexec '${world.note}'\n`, { mode: 0o755 })
+  const told = () => world.calls().map(({ variables }) => variables['ACME_OSS_DIRECTORY'])
+  ends(t, await world.deploy(older, [...into('forgotten'), '--exec', reload]), 3)
+  ends(t, await world.run(['forget', 'example.com', `directory ${world.path('forgotten')}`]), 0)
+  ends(t, await world.deploy(older, [...into('first'), '--exec', reload]), 3)
+  mend()
+  ends(t, await sync(world, ['--now']), 0)
+  t.same(told(), [realpathSync(world.path('first', older.archive))], 'not one that was forgotten')
+
+  rmSync(reload)
+  ends(t, await world.deploy(older, [...into('second'), '--exec', reload]), 3)
+  ends(t, await world.deploy(newer, into('first')), 0)
+  mend()
+  ends(t, await sync(world, ['--now']), 0)
+  t.same(told(), [realpathSync(world.path('second', older.archive))], 'not one that a newer certificate has taken')
+})
+
+t.test('a newer certificate elsewhere does not keep it from being run where this one is still to come', async (t) => {
+  const world = await openExecWorld(t)
+  const blocked = world.file('blocked', '')
+  const exec = ['--exec', world.note]
+  ends(t, await world.deploy(older, ['--directory', `${blocked}/to`, ...exec]), 1)
+  ends(t, await world.deploy(newer, ['--directory', world.to, ...exec]), 0)
+  t.same(archivesOf(world.calls()), [newer.archive])
+  rmSync(blocked)
+  ends(t, await sync(world, ['--now']), 0)
+  t.same(archivesOf(world.calls()), [older.archive])
+})
+
+t.test('for a certificate that comes to no place, since newer ones are there, it is not run', async (t) => {
+  const world = await openExecWorld(t)
+  // Of another machine: nothing here tells of it.
+  const environment = { ACME_OSS_STATE_DIR: world.path('other-state') }
+  const to = ['--directory', world.to]
+  const free = ['--directory', world.path('free')]
+  const exec = ['--exec', world.note, '--json']
+  ends(t, await world.deploy(newer, to, { environment }), 0)
+  ends(t, await world.deploy(older, free), 0)
+  const none = await world.deploy(older, [...to, ...exec])
+  ends(t, none, 0)
+  t.same(lines(resultOf(none)), ['directory changed', 'exec unchanged'], 'archived, and no more')
+  t.match(resultOf(none).stages[1]?.steps[0], { note: /another certificate is in every place/, error: null })
+  t.same(world.calls(), [])
+  ends(t, await world.deploy(older, [...free, ...exec]), 0)
+  t.same(archivesOf(world.calls()), [older.archive], 'it is not done for that')
+  ends(t, await world.deploy(older, [...world.toBucket, ...to, ...exec]), 0)
+  const [only] = world.calls()
+  t.equal(only?.variables['ACME_OSS_ARCHIVE'], older.archive, 'it came to one of two')
+  t.equal(only?.variables['ACME_OSS_DIRECTORY'], undefined, 'which is no folder')
+
+  for (const [folder, runs, name] of [
+    [world.to, [], 'nor later'],
+    [world.path('free too'), [older.archive], 'it is in a place already'],
+  ] as const) {
+    const state = { environment: { ACME_OSS_STATE_DIR: world.path('state of', name) } }
+    const cloud = cloudDown(world)
+    const words = [...toPrefix(world, `${runs.length}/`), '--directory', folder]
+    t.match(await world.deploy(older, [...words, ...exec], state), { code: /[13]/ })
+    cloud.remove()
+    ends(t, await world.deploy(newer, toPrefix(world, `${runs.length}/`), { environment }), 0)
+    world.calls()
+    const rest = await sync(world, ['--now', '--json'], state)
+    ends(t, rest, 0)
+    t.same(resultsOf(rest).results.map(lines), [['oss changed', `exec ${runs.length ? 'changed' : 'unchanged'}`]])
+    t.same(archivesOf(world.calls()), runs, name)
+  }
 })
 
 t.test('rollback runs it for the certificate that is put back', async (t) => {

@@ -109,7 +109,9 @@ t.test('what comes after all others', async (t) => {
   }
   t.same(left({ 'oss b': { latest: pending } }), ['exec nginx: run'], 'the older one is still in use at CDN')
   t.same(left({ 'oss b': { latest: pending }, 'cdn a': { bind: failed } }), [], 'in use nowhere')
-  t.same(left({ 'oss b': { latest: done }, 'exec nginx': { run: pending } }), [], 'it is run for the newer one')
+  const both = { 'oss c': { latest: done }, 'exec nginx': { run: done } }
+  t.same(left(both), ['exec nginx: run'], 'for the newer one it is run after other places')
+  t.same(left({ ...both, 'oss b': { latest: done }, 'cdn a': { bind: done } }), [])
 })
 
 t.test('what follows what', async (t) => {
