@@ -2,8 +2,9 @@ import { archiveName } from '../certificate/bundle.js'
 import { certificateNamed } from '../config/config.js'
 import { CertError } from '../errors.js'
 import { planDeployment } from '../pipeline/plan.js'
-import { holdOn } from '../pipeline/rollback.js'
+import { holdOn, type Known, whatIsKnown } from '../pipeline/rollback.js'
 import { CertificateStore } from '../state/certificates.js'
+import { readDeployments } from '../state/deployments.js'
 import { type Hold, lookAtHold } from '../state/hold.js'
 import { StateFolder } from '../state/state-folder.js'
 import { targetOptions } from '../targets/index.js'
@@ -72,6 +73,8 @@ export const command = defineCommand({
       typed: true,
     }
     const standing = await standingTargets(wish, folder, parsed.words[0])
+    // As it was when nothing was chosen yet: what comes from now on is not what is gone back from.
+    const known = standing.name === undefined ? undefined : await whatIsKnown(folder, standing.name, standing.records)
     const reach = openReach(values, surroundings, terminal)
     try {
       const places = archivePlaces(standing.asked, reach.context)
@@ -85,6 +88,7 @@ export const command = defineCommand({
         surroundings,
       })
       const { bundle, warnings } = material
+      const before = known ?? (await knownUnder(folder, bundle.name))
       for (const line of said) terminal.progress(printable(line))
       // Flags may name a place that nothing is on record of: then it is filed as `deploy` would file it.
       const asked = standing.asked.map((one) => insisting(one, !values['no-verify']))
@@ -112,7 +116,7 @@ export const command = defineCommand({
       const state = await StateFolder.open(root)
       const { result, status } = await carryOut({
         ...request,
-        hold: holdOn(state, bundle, standingSums, surroundings.now),
+        hold: holdOn(state, bundle, before, standingSums, surroundings.now),
         state,
         surroundings,
       })
@@ -150,6 +154,9 @@ const insisting = ({ kind, settings }: AskedTarget, isVerified: boolean): AskedT
     },
   }
 }
+
+const knownUnder = async (state: StateFolder, site: string): Promise<Known> =>
+  await whatIsKnown(state, site, (await readDeployments(state, site)).records)
 
 /** What cannot be read, the deployment has warned of. */
 const holdOf = (state: StateFolder, site: string): Hold | undefined => {

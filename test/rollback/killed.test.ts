@@ -8,7 +8,7 @@ import type { CertificateBundle } from '../../src/certificate/bundle.js'
 import { normalize } from '../../src/certificate/normalize.js'
 import { HttpConnections } from '../../src/http-connections.js'
 import { type DeployOptions, deploy } from '../../src/pipeline/deploy.js'
-import { holdOn } from '../../src/pipeline/rollback.js'
+import { holdOn, whatIsKnown } from '../../src/pipeline/rollback.js'
 import { syncName } from '../../src/pipeline/sync.js'
 import { Secret } from '../../src/secret.js'
 import { pendingOf } from '../../src/state/deployment-record.js'
@@ -61,10 +61,16 @@ const openTrouble = async (t: Test) => {
     return certificates.flatMap(({ warnings }) => warnings)
   }
   const latest = () => ['a', 'b'].map((name) => readFileSync(join(folder, name, 'latest', 'cert.pem'), 'utf8'))
-  const rolledBack = (state: StateFolder) => ({
+  const rolledBack = async (state: StateFolder) => ({
     targets: to({ 'allow-older': true }),
     state,
-    hold: holdOn(state, good, [bad.fingerprint.sha256], now),
+    hold: holdOn(
+      state,
+      good,
+      await whatIsKnown(state, 'x', (await readDeployments(state, 'x')).records),
+      [bad.fingerprint.sha256],
+      now,
+    ),
   })
   return { root, run, sync, latest, rolledBack }
 }
@@ -125,7 +131,7 @@ t.test('a rollback', (t) =>
   endedEverywhere(
     t,
     async () => undefined,
-    (world, killed) => world.run(good, { ...world.rolledBack(killed.state), signal: killed.signal }),
+    async (world, killed) => world.run(good, { ...(await world.rolledBack(killed.state)), signal: killed.signal }),
     async (t, world) => {
       const hold = await readHold(await StateFolder.open(world.root), 'x')
       const there = hold === undefined ? bad : good
@@ -144,7 +150,7 @@ t.test('a rollback', (t) =>
 t.test('what ends a hold', (t) =>
   endedEverywhere(
     t,
-    async (world) => world.run(good, world.rolledBack(await StateFolder.open(world.root))),
+    async (world) => world.run(good, await world.rolledBack(await StateFolder.open(world.root))),
     (world, { state, signal }) => world.run(next, { state, signal }),
     async (t, world) => {
       const hold = await readHold(await StateFolder.open(world.root), 'x')
@@ -164,7 +170,7 @@ t.test('what cannot be recorded is not held either', async (t) => {
     if (parts.at(-1) === 'record.json') throw Object.assign(await StateFolder.open('/dev/null/x').catch((e) => e), {})
     await real(parts, ...words)
   }
-  const { warnings } = await world.run(good, world.rolledBack(state))
+  const { warnings } = await world.run(good, await world.rolledBack(state))
   t.match(warnings, [/nothing was recorded/])
   t.same(world.latest(), [good.leaf, good.leaf])
   t.equal(await readHold(state, 'x'), undefined)
