@@ -94,7 +94,7 @@ const withRecord = async <T>(
   { bundle, state, now, signal, onWait, isNoted }: KeepOptions & { readonly isNoted: boolean },
   targets: readonly WantedTarget[],
   unresolved: CertError | undefined,
-  work: (record: (hold?: Hold) => Promise<Deployment>, hasWaited: boolean) => Promise<T>,
+  work: (record: (hold?: Hold | 'ended') => Promise<Deployment>, hasWaited: boolean) => Promise<T>,
 ): Promise<T> => {
   let noting: Promise<unknown> = Promise.resolve()
   let hasWaited = false
@@ -107,7 +107,7 @@ const withRecord = async <T>(
   try {
     return await withLock(state, bundle.name, { signal, onWait: note }, async () => {
       await noting
-      const record = (hold?: Hold) => Deployment.record(state, bundle, targets, now, unresolved, hold)
+      const record = (hold?: Hold | 'ended') => Deployment.record(state, bundle, targets, now, unresolved, hold)
       return await work(record, hasWaited)
     })
   } finally {
@@ -120,10 +120,10 @@ const recordHeld = async (
   state: StateFolder,
   { name }: CertificateBundle,
   { keeps, isEnded }: Pick<SettledHold, 'keeps' | 'isEnded'>,
-  record: (hold?: Hold) => Promise<Deployment>,
+  record: (hold?: Hold | 'ended') => Promise<Deployment>,
 ): Promise<Deployment> => {
   try {
-    return await record(keeps)
+    return await record(isEnded ? 'ended' : keeps)
   } finally {
     // It is deployed all the same where it cannot be recorded.
     if (isEnded) await endHold(state, name)

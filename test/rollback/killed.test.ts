@@ -116,7 +116,7 @@ const endedEverywhere = async (
       const { records } = await readDeployments(await StateFolder.open(world.root), 'x')
       t.same(records.flatMap(pendingOf), [], 'nothing is left to do')
       t.same(
-        records.filter(({ hold }) => hold !== undefined),
+        records.filter(({ hold, endsHold }) => hold !== undefined || endsHold !== undefined),
         [],
       )
     })
@@ -160,6 +160,30 @@ t.test('what ends a hold', (t) =>
     },
   ),
 )
+
+t.test('whoever asks for the very one that was rolled back from', async (t) => {
+  let isWanted = false
+  let times = 0
+  await endedEverywhere(
+    t,
+    async (world) => world.run(good, await world.rolledBack(await StateFolder.open(world.root))),
+    (world, { state, signal }) => world.run(bad, { state, signal, hold: 'end' }),
+    async (t, world) => {
+      const hold = await readHold(await StateFolder.open(world.root), 'x')
+      const there = hold === undefined ? bad : good
+      t.same(world.latest(), [there.leaf, there.leaf])
+      if (isWanted) t.equal(hold, undefined, 'what is on record is done')
+      return hold === undefined
+    },
+    async ({ root }) => {
+      const state = await StateFolder.open(root)
+      const { records } = await readDeployments(state, 'x')
+      isWanted = records.some((one) => one.fingerprint.sha256 === bad.fingerprint.sha256 && pendingOf(one).length > 0)
+      if (isWanted && (await readHold(state, 'x')) !== undefined) times++
+    },
+  )
+  t.ok(times > 0, 'killed before the hold was ended')
+})
 
 t.test('what cannot be recorded is not held either', async (t) => {
   const world = await openTrouble(t)
