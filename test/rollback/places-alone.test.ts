@@ -1,7 +1,13 @@
-// A rollback that knows the places and nothing else, and one that knows them from the records alone.
+// A rollback that knows the places and nothing else, one that knows them from the records alone, and one that is overtaken.
+import type { ChildProcess } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { normalize } from '../../src/certificate/normalize.js'
+import { Secret } from '../../src/secret.js'
+import { Deployment } from '../../src/state/deployments.js'
+import { withLock } from '../../src/state/lock.js'
+import { StateFolder } from '../../src/state/state-folder.js'
 import { daysFromNow, mintMaterial, openWorld, proveSilence, resultOf } from '../deploy-world.js'
 import { ends } from '../sync/hook-call.js'
 
@@ -32,6 +38,32 @@ t.test('a folder', async (t) => {
       'once, although it is on record as well',
     )
     t.ok(existsSync(mark))
+  })
+
+  await t.test('while a certificate comes that was not known when the archive was chosen', async (t) => {
+    const next = await mintMaterial({ notBefore: daysFromNow(-1), notAfter: daysFromNow(85) })
+    const material = { name: 'example.com', certificates: next.fullchain, privateKey: Secret.material(next.key) }
+    const { bundle } = normalize(material, new Date())
+    const state = await StateFolder.open(world.state)
+    const [waits, isWaiting] = promised()
+    const onStart = ({ stderr }: ChildProcess) =>
+      void stderr?.on('data', (piece: Buffer) => /waiting for/.test(String(piece)) && isWaiting())
+    const before = latest()
+    // Its own process: this one holds the lock.
+    const run = await withLock(state, bundle.name, { signal: new AbortController().signal }, async () => {
+      const running = world.run(['rollback', 'example.com', '--to', old.archive], { here: false, onStart })
+      await Promise.race([waits, running])
+      await Deployment.note(state, bundle, [], () => new Date())
+      return { running }
+    }).then(({ running }) => running)
+    ends(t, run, 1)
+    t.match(run.stderr, /a new certificate came meanwhile: .*nothing was rolled back/)
+    t.equal(latest(), before)
+    const words = ['--name', 'example.com', '--directory', folder, '--json']
+    const come = await world.deploy(next, words)
+    ends(t, come, 0)
+    t.same([latest(), resultOf(come).warnings], [next.leaf, []])
+    ends(t, await world.run(['rollback', 'example.com', '--to', old.archive]), 0)
   })
 
   const spoilt = world.path('spoilt')
@@ -68,6 +100,11 @@ t.test('a folder', async (t) => {
     t.equal(latest(), old.leaf)
   })
 })
+
+const promised = (): [Promise<void>, () => void] => {
+  let fulfil = (): void => undefined
+  return [new Promise<void>((resolve) => (fulfil = resolve)), () => fulfil()]
+}
 
 const withoutOwn = (stdout: string): string => {
   const { from: _from, hold: _hold, ...result } = JSON.parse(stdout)
