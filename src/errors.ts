@@ -49,6 +49,7 @@ export type FailureCode =
   | 'FOLDER_UNWRITABLE'
   | 'STATE_UNUSABLE'
   | 'LOCKED'
+  | 'OVERTAKEN'
   | 'PROGRAM_FAILED'
   | 'CA_REFUSED'
   | 'CA_UNAVAILABLE'

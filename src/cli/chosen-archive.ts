@@ -5,7 +5,7 @@ import { standbyName } from '../standby-name.js'
 import { CertificateStore } from '../state/certificates.js'
 import { type DeploymentRecord, isOlder, isWantedAnywhere, lastAskedFor } from '../state/deployment-record.js'
 import { readDeployments } from '../state/deployments.js'
-import { lookAtHold } from '../state/hold.js'
+import { type Hold, lookAtHold } from '../state/hold.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { type ArchiveFacts, archiveFacts } from '../targets/archive-facts.js'
 import { readArchive } from '../targets/layout-reader.js'
@@ -31,7 +31,8 @@ export interface Search {
   readonly places: readonly ArchivePlace[]
   /** The names that it is to have, where the configuration says. */
   readonly names: readonly string[] | undefined
-  readonly state: StateFolder
+  /** An error where it cannot be read: then nothing is on record. */
+  readonly state: StateFolder | CertError
   readonly surroundings: Surroundings
 }
 
@@ -84,8 +85,9 @@ const askedArchive = async ({ to, state, standing }: Search): Promise<string> =>
  * The certificate that was asked for last, where it never came to `latest/`, whatever other places have it: then what is
  * there is what was there before, unless it is what it was rolled back to.
  */
-const neverArrived = (latest: Latest, { standing, state }: Search): DeploymentRecord | undefined => {
-  const hold = standing.name === undefined ? undefined : lookAtHold(state, standing.name).hold
+const neverArrived = (latest: Latest, search: Search): DeploymentRecord | undefined => {
+  const { standing } = search
+  const hold = holdOf(search)
   if (hold !== undefined && [hold.sha256, ...hold.away].includes(latest.sha256)) return undefined
   const asked = new Set(standing.asked.map(targetName))
   const last = lastAskedFor(standing.records.filter(isWantedAnywhere))
@@ -96,13 +98,17 @@ const neverArrived = (latest: Latest, { standing, state }: Search): DeploymentRe
   return isOlder(last, dates) ? undefined : last
 }
 
+const holdOf = ({ standing, state }: Search): Hold | undefined =>
+  standing.name === undefined || !('root' in state) ? undefined : lookAtHold(state, standing.name).hold
+
 /** @throws CertError ARCHIVE_UNUSABLE, CLOUD_REFUSED, CLOUD_UNAVAILABLE */
 const archiveBeforeLatest = async (place: ArchivePlace, latest: Latest, search: Search): Promise<string> => {
   const { standing, names, state, surroundings } = search
   const { signal, now } = surroundings
-  const recorded = await recordedArchives(state, standing.name, standing.records)
+  const recorded =
+    'root' in state ? await recordedArchives(state, standing.name, standing.records) : { own: [], standby: [] }
   const folders = await foldersIn(place, recorded.own, signal)
-  const hold = standing.name === undefined ? undefined : lookAtHold(state, standing.name).hold
+  const hold = holdOf(search)
   const isOut = ({ archive, sha256 }: ArchiveFacts): boolean =>
     recorded.standby.includes(archive) || (sha256 !== undefined && hold?.away.includes(sha256) === true)
   const seen = new Map<string, ArchiveFacts>()
@@ -212,15 +218,16 @@ const unreadable = ({ target, source }: ArchivePlace, error?: CertError): CertEr
 /** What `renew` keeps ready, filed as what it is to take the place of. */
 const storedStandby = async ({ standing, state, surroundings }: Search): Promise<Normalized | undefined> => {
   const site = standing.name
-  if (site === undefined) return undefined
+  if (site === undefined || !('root' in state)) return undefined
   const store = new CertificateStore(state, standbyName(site))
   const current = (await store.read())?.current
   const material = current && (await store.readMaterial(current))
   return material && normalize({ ...material, name: site }, surroundings.now())
 }
 
-/** @throws CertError ARCHIVE_UNUSABLE */
-const archivedStandby = async (state: StateFolder, site: string | undefined): Promise<string> => {
+/** @throws CertError ARCHIVE_UNUSABLE, STATE_UNUSABLE */
+const archivedStandby = async (state: StateFolder | CertError, site: string | undefined): Promise<string> => {
+  if (!('root' in state)) throw state
   const records = site === undefined ? [] : (await readDeployments(state, standbyName(site))).records
   const [newest] = records
   if (newest !== undefined) return newest.archive

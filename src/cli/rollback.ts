@@ -2,8 +2,10 @@ import { archiveName } from '../certificate/bundle.js'
 import { certificateNamed } from '../config/config.js'
 import { CertError } from '../errors.js'
 import { planDeployment } from '../pipeline/plan.js'
-import { holdOn } from '../pipeline/rollback.js'
+import { holdOn, type Known, whatIsKnown } from '../pipeline/rollback.js'
 import { CertificateStore } from '../state/certificates.js'
+import type { DeploymentRecord } from '../state/deployment-record.js'
+import { readDeployments } from '../state/deployments.js'
 import { type Hold, lookAtHold } from '../state/hold.js'
 import { StateFolder } from '../state/state-folder.js'
 import { targetOptions } from '../targets/index.js'
@@ -11,14 +13,14 @@ import { isArchiveName } from '../targets/read-manifest.js'
 import { archivePlaces } from './archive-places.js'
 import { chooseCertificate, standby } from './chosen-archive.js'
 import { defineCommand } from './command.js'
-import { commonFlags, lookFlags, reachFlags, stateRoot } from './common-flags.js'
+import { commonFlags, lookFlags, openState, reachFlags, stateRoot } from './common-flags.js'
 import { carryOut, openReach, printable, showPlan } from './deployment.js'
 import { text, toggle } from './flag.js'
 import { printJson } from './json.js'
-import { leftAlone, standingTargets } from './standing-targets.js'
+import { leftAlone, type Standing, standingTargets } from './standing-targets.js'
 import { type AskedTarget, targetFlags } from './target-flags.js'
 import { Terminal, wantsColor } from './terminal.js'
-import { openConfig } from './wanted-targets.js'
+import { openConfig, type Wish } from './wanted-targets.js'
 
 const name = 'rollback'
 
@@ -59,9 +61,8 @@ export const command = defineCommand({
         hint: 'acme-oss history lists them; such as --to 2026-05-30_e5f6a7b8, or --to standby',
       })
     }
-    const root = stateRoot(values, surroundings)
     // Only looked at, so that a refusal leaves nothing behind.
-    const folder = StateFolder.at(root)
+    const folder = StateFolder.at(stateRoot(values, surroundings))
     const config = await openConfig(values, surroundings, true)
     const wish = {
       values,
@@ -71,7 +72,7 @@ export const command = defineCommand({
       terminal,
       typed: true,
     }
-    const standing = await standingTargets(wish, folder, parsed.words[0])
+    const { standing, records, known } = await lookUp(wish, folder, parsed.words[0])
     const reach = openReach(values, surroundings, terminal)
     try {
       const places = archivePlaces(standing.asked, reach.context)
@@ -81,10 +82,11 @@ export const command = defineCommand({
         standing,
         places,
         names,
-        state: folder,
+        state: records,
         surroundings,
       })
       const { bundle, warnings } = material
+      const before = known ?? (await knownUnder(records, bundle.name))
       for (const line of said) terminal.progress(printable(line))
       // Flags may name a place that nothing is on record of: then it is filed as `deploy` would file it.
       const asked = standing.asked.map((one) => insisting(one, !values['no-verify']))
@@ -109,21 +111,21 @@ export const command = defineCommand({
       terminal.progress(
         `${printable(bundle.name)}: back to ${archiveName(bundle)}${from === null ? '' : ` from ${from}`}`,
       )
-      const state = await StateFolder.open(root)
+      const state = 'root' in records ? await openState(values, surroundings) : records
       const { result, status } = await carryOut({
         ...request,
-        hold: holdOn(state, bundle, standingSums, surroundings.now),
+        ...('root' in state && { hold: holdOn(state, bundle, before, standingSums, surroundings.now) }),
         state,
         surroundings,
       })
-      const found = holdOf(state, bundle.name)
+      const found = 'root' in state ? holdOf(state, bundle.name) : undefined
       const hold = found?.sha256 === bundle.fingerprint.sha256 ? found : undefined
       const unheld = `${printable(bundle.name)} is not held there: what it was rolled back from is deployed again as soon as it is handed over`
       if (hold === undefined) terminal.warning(unheld)
       if (values.json) {
         const all = hold === undefined ? [...result.warnings, unheld] : result.warnings
         terminal.result(printJson({ ...result, warnings: all, from, hold: holdJson(hold) }))
-      } else if (hold !== undefined) {
+      } else if (hold !== undefined && 'root' in state) {
         terminal.progress(
           `${printable(bundle.name)} is held at ${hold.archive} until a different certificate comes: once the cause is mended, ${await howToEnd(state, bundle.name)}`,
         )
@@ -149,6 +151,38 @@ const insisting = ({ kind, settings }: AskedTarget, isVerified: boolean): AskedT
       ...(isLookedAt && { verify: true }),
     },
   }
+}
+
+interface LookedUp {
+  readonly standing: Standing
+  /** An error where they cannot be read. */
+  readonly records: StateFolder | CertError
+  /** As it was when nothing was chosen yet: what comes from then on is not what is gone back from. */
+  readonly known: Known | undefined
+}
+
+/** What is on record matters less than that a bad certificate is replaced, where it is said where that is. */
+const lookUp = async (wish: Wish, folder: StateFolder, word: string | undefined): Promise<LookedUp> => {
+  try {
+    const standing = await standingTargets(wish, folder, word)
+    const known = standing.name === undefined ? undefined : await knownUnder(folder, standing.name, standing.records)
+    return { standing, records: folder, known }
+  } catch (error) {
+    if (!(error instanceof CertError) || error.code !== 'STATE_UNUSABLE') throw error
+    return { standing: await standingTargets(wish, error, word), records: error, known: undefined }
+  }
+}
+
+const knownUnder = async (
+  state: StateFolder | CertError,
+  site: string,
+  records?: readonly DeploymentRecord[],
+): Promise<Known> => {
+  if (!('root' in state)) return { recorded: [], stored: [] }
+  const known = await whatIsKnown(state, site, records ?? (await readDeployments(state, site)).records)
+  // Whether it can be read shows now.
+  lookAtHold(state, site)
+  return known
 }
 
 /** What cannot be read, the deployment has warned of. */

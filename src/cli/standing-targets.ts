@@ -7,7 +7,7 @@ import { deploymentNames, readDeployments } from '../state/deployments.js'
 import type { StateFolder } from '../state/state-folder.js'
 import { auto } from '../targets/auto.js'
 import { targetOptions } from '../targets/index.js'
-import { type AskedTarget, askedTargets } from './target-flags.js'
+import { type AskedTarget, askedCommand, askedTargets, withReach } from './target-flags.js'
 import { sayThatFileIsLeftAside, targetName, targetsOfEntry, type Wish } from './wanted-targets.js'
 
 /** What a command is about that goes back to what was deployed before. */
@@ -21,28 +21,49 @@ export interface Standing {
 
 /**
  * Finds out which certificate is meant, and where it is.
+ * @param state where the records are; an error where they cannot be read: flags or the configuration have to say, then
  * @throws CertError USAGE, CONFIG_INVALID, FILE_UNREADABLE, STATE_UNUSABLE
  */
-export const standingTargets = async (wish: Wish, state: StateFolder, word: string | undefined): Promise<Standing> => {
+export const standingTargets = async (
+  wish: Wish,
+  state: StateFolder | CertError,
+  word: string | undefined,
+): Promise<Standing> => {
   const flags = wish.targetValues()
   const asked = askedTargets(flags)
   if (asked.length > 0) {
+    const known = 'root' in state ? await recordsOn(state, asked, word) : { name: word, records: [] }
     await sayThatFileIsLeftAside(wish.values, wish.surroundings, wish.terminal, wish.typed)
-    const name = word ?? (await nameOn(state, asked))
-    return { name, asked, records: name === undefined ? [] : (await readDeployments(state, name)).records }
+    return { ...known, asked }
   }
   const config = await wish.config()
   const entries = config?.certificates.filter(({ deploy }) => deploy.length > 0) ?? []
-  const recorded = (await deploymentNames(state)).filter((name) => !isStandby(name))
-  const name = chosen(word, [...new Set([...entries.map((entry) => entry.name), ...recorded])], (one) =>
-    state.path(one),
-  )
-  const { records } = await readDeployments(state, name)
+  const configured = entries.map((entry) => entry.name)
+  const isReadable = 'root' in state
+  if (!isReadable && !configured.some((one) => word === undefined || one === word)) throw state
+  const recorded = isReadable ? (await deploymentNames(state)).filter((name) => !isStandby(name)) : []
+  const name = chosen(word, [...new Set([...configured, ...recorded])], (one) => (isReadable ? state.path(one) : one))
+  const records = isReadable ? (await readDeployments(state, name)).records : []
   const entry = config && certificateNamed(config, name)
   if (config !== undefined && entry !== undefined && entry.deploy.length > 0) {
     return { name, asked: targetsOfEntry(config, entry, flags), records }
   }
-  return { name, asked: recordedTargets(records), records }
+  return { name, asked: withCommands(withReach(flags, recordedTargets(records)), askedCommand(flags)), records }
+}
+
+/** One that is on record already is run once, as it is asked for now. */
+const withCommands = (recorded: readonly AskedTarget[], commands: readonly AskedTarget[]): AskedTarget[] => {
+  const names = commands.map(targetName)
+  return [...recorded.filter((one) => !names.includes(targetName(one))), ...commands]
+}
+
+const recordsOn = async (
+  state: StateFolder,
+  asked: readonly AskedTarget[],
+  word: string | undefined,
+): Promise<Pick<Standing, 'name' | 'records'>> => {
+  const name = word ?? (await nameOn(state, asked))
+  return { name, records: name === undefined ? [] : (await readDeployments(state, name)).records }
 }
 
 const chosen = (word: string | undefined, names: readonly string[], pathOf: (name: string) => string): string => {

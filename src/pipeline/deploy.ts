@@ -36,7 +36,7 @@ export interface Deployed extends Report {
 /**
  * Records what is wanted, carries it out, and crosses off what is done. Whatever fails is in the report and, unless the
  * state folder is unusable, still wanted.
- * @throws CertError NAME_NOT_COVERED, USAGE: before anything is touched; LOCKED
+ * @throws CertError NAME_NOT_COVERED, USAGE: before anything is touched; LOCKED; what a rule for the hold throws
  */
 export const deploy = async (options: DeployOptions): Promise<Deployed> => {
   const { bundle, targets, state, signal, observer, onWait } = options
@@ -45,32 +45,39 @@ export const deploy = async (options: DeployOptions): Promise<Deployed> => {
   for (const target of targets) target.warmUp?.()
   if (!('root' in state)) return await deployUnrecorded(options, plan, state)
   try {
-    return await withRecord({ ...options, state }, wantedTargets(plan), undefined, async (record, hasWaited) => {
-      const settledHold = await settleHold(state, bundle, { rule: options.hold, targets })
-      if (settledHold.isKeptBack) {
-        // What another process noted while this one waited.
-        await tidyDeployments(state, bundle.name, options.now)
+    // What is to be wanted without its hold is not to be wanted: a rollback that waits in vain never began.
+    const isNoted = typeof options.hold !== 'function'
+    return await withRecord(
+      { ...options, state, isNoted },
+      wantedTargets(plan),
+      undefined,
+      async (record, hasWaited) => {
+        const settledHold = await settleHold(state, bundle, { rule: options.hold, targets })
+        if (settledHold.isKeptBack) {
+          // What another process noted while this one waited.
+          await tidyDeployments(state, bundle.name, options.now)
+          await options.onRecorded?.()
+          return { bundle, stages: [], warnings: settledHold.warnings, pending: [] }
+        }
+        const deployment = await recordHeld(state, bundle, settledHold, record)
         await options.onRecorded?.()
-        return { bundle, stages: [], warnings: settledHold.warnings, pending: [] }
-      }
-      const deployment = await recordHeld(state, bundle, settledHold, record)
-      await options.onRecorded?.()
-      // Where reading is not permitted, only the records tell that a newer one came meanwhile.
-      const now = hasWaited ? planDeployment(bundle, targets, await newestOn(state, bundle), recorded) : plan
-      const report = await executeAlone(now, {
-        state,
-        signal,
-        onWait,
-        observers: [observer, recorder(deployment)],
-        proofOf: (identity, step) => deployment.proofOf(identity, step),
-        wasDone: (identity, step) => deployment.wasDone(identity, step),
-      })
-      const done = await settled(deployment, [...settledHold.warnings, ...report.warnings])
-      // What was found takes the place of what an older one wanted there; in vain, that is left to the next run.
-      if (findsPlaces(now) || settledHold.isHeld)
-        await tidyDeployments(state, bundle.name, options.now).catch(() => undefined)
-      return { ...report, ...done }
-    })
+        // Where reading is not permitted, only the records tell that a newer one came meanwhile.
+        const now = hasWaited ? planDeployment(bundle, targets, await newestOn(state, bundle), recorded) : plan
+        const report = await executeAlone(now, {
+          state,
+          signal,
+          onWait,
+          observers: [observer, recorder(deployment)],
+          proofOf: (identity, step) => deployment.proofOf(identity, step),
+          wasDone: (identity, step) => deployment.wasDone(identity, step),
+        })
+        const done = await settled(deployment, [...settledHold.warnings, ...report.warnings])
+        // What was found takes the place of what an older one wanted there; in vain, that is left to the next run.
+        if (findsPlaces(now) || settledHold.isHeld)
+          await tidyDeployments(state, bundle.name, options.now).catch(() => undefined)
+        return { ...report, ...done }
+      },
+    )
   } catch (error) {
     if (error instanceof CertError && error.code === 'STATE_UNUSABLE') {
       return await deployUnrecorded(options, plan, error)
@@ -81,26 +88,26 @@ export const deploy = async (options: DeployOptions): Promise<Deployed> => {
 
 /**
  * Runs `work`, which has it written down, with nobody else at work on the same name. Whoever has to wait for that has
- * written it down before.
+ * written it down before, unless it is not to be.
  */
 const withRecord = async <T>(
-  { bundle, state, now, signal, onWait }: KeepOptions,
+  { bundle, state, now, signal, onWait, isNoted }: KeepOptions & { readonly isNoted: boolean },
   targets: readonly WantedTarget[],
   unresolved: CertError | undefined,
-  work: (record: (hold?: Hold) => Promise<Deployment>, hasWaited: boolean) => Promise<T>,
+  work: (record: (hold?: Hold | 'ended') => Promise<Deployment>, hasWaited: boolean) => Promise<T>,
 ): Promise<T> => {
   let noting: Promise<unknown> = Promise.resolve()
   let hasWaited = false
   const note = (owner: string): void => {
     hasWaited = true
     // Where it fails, recording fails as well, and is reported.
-    noting = Deployment.note(state, bundle, targets, now, unresolved).catch(() => undefined)
+    if (isNoted) noting = Deployment.note(state, bundle, targets, now, unresolved).catch(() => undefined)
     onWait?.(owner)
   }
   try {
     return await withLock(state, bundle.name, { signal, onWait: note }, async () => {
       await noting
-      const record = (hold?: Hold) => Deployment.record(state, bundle, targets, now, unresolved, hold)
+      const record = (hold?: Hold | 'ended') => Deployment.record(state, bundle, targets, now, unresolved, hold)
       return await work(record, hasWaited)
     })
   } finally {
@@ -113,10 +120,10 @@ const recordHeld = async (
   state: StateFolder,
   { name }: CertificateBundle,
   { keeps, isEnded }: Pick<SettledHold, 'keeps' | 'isEnded'>,
-  record: (hold?: Hold) => Promise<Deployment>,
+  record: (hold?: Hold | 'ended') => Promise<Deployment>,
 ): Promise<Deployment> => {
   try {
-    return await record(keeps)
+    return await record(isEnded ? 'ended' : keeps)
   } finally {
     // It is deployed all the same where it cannot be recorded.
     if (isEnded) await endHold(state, name)
@@ -199,7 +206,7 @@ export type KeepOptions = Pick<DeployOptions, 'bundle' | 'now' | 'signal' | 'onW
  * @throws CertError LOCKED, STATE_UNUSABLE
  */
 export const keepUnresolved = async (options: KeepOptions, why: CertError): Promise<readonly Pending[]> =>
-  await withRecord(options, [], why, async (record) => {
+  await withRecord({ ...options, isNoted: true }, [], why, async (record) => {
     const { state, bundle } = options
     const settledHold = await settleHold(state, bundle, { rule: undefined, targets: [] })
     if (settledHold.isKeptBack) return []

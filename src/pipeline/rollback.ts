@@ -2,8 +2,9 @@ import { archiveName, type CertificateBundle } from '../certificate/bundle.js'
 import { covers } from '../certificate/names.js'
 import { firstCertificate } from '../certificate/x509.js'
 import { eachOf } from '../each-of.js'
+import { CertError } from '../errors.js'
 import { CertificateStore } from '../state/certificates.js'
-import { isOlder, isWantedAnywhere, lastAskedFor } from '../state/deployment-record.js'
+import { type DeploymentRecord, isOlder, isWantedAnywhere, lastAskedFor } from '../state/deployment-record.js'
 import { readDeployments } from '../state/deployments.js'
 import type { Hold } from '../state/hold.js'
 import type { StateFolder } from '../state/state-folder.js'
@@ -121,16 +122,38 @@ const timesOf = ({ manifest }: Candidate): { readonly begins: number; readonly e
   ends: manifest?.notAfter.getTime() ?? 0,
 })
 
+/** SHA-256 of what a machine knew of under a name when it was chosen what to go back to. */
+export interface Known {
+  readonly recorded: readonly string[]
+  /** What our issuer has in store. */
+  readonly stored: readonly string[]
+}
+
+/** @throws CertError STATE_UNUSABLE */
+export const whatIsKnown = async (
+  state: StateFolder,
+  name: string,
+  records: readonly DeploymentRecord[],
+): Promise<Known> => ({
+  recorded: records.map(({ fingerprint }) => fingerprint.sha256),
+  stored: await inStore(state, name),
+})
+
 /**
- * The hold that keeps a certificate where it was rolled back to, against all that this machine knows of which could take
- * its place: what stood there, what was asked for last, what our issuer has in store, and whatever is not older.
+ * The hold that keeps a certificate where it was rolled back to, against all that was known of which could take its
+ * place: what stood there, what was asked for last, what our issuer had in store, and whatever is not older. What came
+ * since may be good, or may be the next bad one: nobody has chosen to go back from that.
  * @param standing SHA-256 of what stood in `latest/`
  */
 export const holdOn =
-  (state: StateFolder, bundle: CertificateBundle, standing: readonly string[], now: () => Date) =>
+  (state: StateFolder, bundle: CertificateBundle, known: Known, standing: readonly string[], now: () => Date) =>
+  /** @throws CertError OVERTAKEN, STATE_UNUSABLE */
   async (before: Hold | undefined): Promise<Hold> => {
     const { name, notBefore, notAfter, fingerprint } = bundle
+    // What is noted from here on was asked for after the rollback.
+    const at = now().toISOString()
     const { records } = await readDeployments(state, name)
+    requireNoOther(records, [...known.recorded, fingerprint.sha256], name)
     const dates = { notBefore: notBefore.toISOString(), notAfter: notAfter.toISOString() }
     const last = lastAskedFor(records.filter(isWantedAnywhere))
     // Also what counts for nothing any more, where it was rolled back from before.
@@ -139,7 +162,7 @@ export const holdOn =
       ...(before === undefined ? [] : [...before.away, before.sha256]),
       ...standing,
       ...rivals.map((record) => record.fingerprint.sha256),
-      ...(await inStore(state, name)),
+      ...known.stored,
     ]
     return {
       schema: 1,
@@ -148,9 +171,18 @@ export const holdOn =
       sha256: fingerprint.sha256,
       ...dates,
       away: [...new Set(all)].filter((one) => one !== fingerprint.sha256),
-      at: now().toISOString(),
+      at,
     }
   }
+
+/** @throws CertError OVERTAKEN */
+const requireNoOther = (records: readonly DeploymentRecord[], known: readonly string[], name: string): void => {
+  const other = records.find(({ fingerprint }) => !known.includes(fingerprint.sha256))
+  if (other === undefined) return
+  throw new CertError('OVERTAKEN', `a new certificate came meanwhile: ${other.archive}; nothing was rolled back`, {
+    hint: `if it is bad too, once more: acme-oss rollback ${name}`,
+  })
+}
 
 const inStore = async (state: StateFolder, name: string): Promise<string[]> => {
   const store = new CertificateStore(state, name)

@@ -16,6 +16,8 @@ export interface DeploymentRecord {
   readonly unresolved: Failure | null
   /** The hold that it was written for, until that is written as well. */
   readonly hold?: unknown
+  /** It was asked for in place of what is held, until that is held no more. */
+  readonly endsHold?: unknown
   /** By identity. */
   readonly targets: Readonly<Record<string, TargetRecord>>
 }

@@ -68,7 +68,7 @@ export class Deployment {
    * Records that `bundle` is wanted on `targets`, which takes the place of what was wanted there before and is older.
    * The same certificate on other targets is added to its record; on the same ones, their steps begin anew.
    * @param unresolved why nobody knows yet where it is to go
-   * @param hold that is to be in force from then on
+   * @param hold that is to be in force from then on, or that the one there is holds no more, which is left to the caller
    * @throws CertError STATE_UNUSABLE
    */
   static async record(
@@ -77,7 +77,7 @@ export class Deployment {
     targets: readonly WantedTarget[],
     now: () => Date,
     unresolved?: CertError,
-    hold?: Hold,
+    hold?: Hold | 'ended',
   ): Promise<Deployment> {
     const { records } = await readDeployments(state, bundle.name)
     const known = records.find(isOf(bundle))
@@ -85,8 +85,9 @@ export class Deployment {
     const record = newRecord(bundle, targets, now(), unresolved, known)
     await state.sweep(folderOf(record))
     // With the hold in it: what is held without being wanted, or the other way round, nothing would put right.
-    await writeAll(state, bundle, hold === undefined ? record : { ...record, hold })
-    if (hold !== undefined) await keepHold(state, hold)
+    const about = hold === 'ended' ? { endsHold: true } : hold && { hold }
+    await writeAll(state, bundle, { ...record, ...about })
+    if (typeof hold === 'object') await keepHold(state, hold)
     // After it, so that a process killed in between leaves one certificate too many rather than none.
     for (const other of others) await keepSuperseded(state, other, [record], now())
     return new Deployment(state, record, now, known)
@@ -294,18 +295,21 @@ const keepHeld = async (state: StateFolder, name: string, now: Date): Promise<vo
 }
 
 /**
- * Puts the hold in force of which a process that was killed wrote the record alone. Only for whoever holds the lock of
- * the name.
+ * Puts the hold in force, or ends the one, of which a process that was killed wrote the record alone. Only for whoever
+ * holds the lock of the name.
  * @throws CertError STATE_UNUSABLE
  */
 export const adoptHold = async (state: StateFolder, name: string): Promise<void> => {
   const { records } = await readDeployments(state, name)
   for (const record of records) {
     const meant = holdIn(record)
-    if (meant === undefined) continue
+    const isEnd = record.endsHold === true
+    if (meant === undefined && !isEnd) continue
     const { hold } = lookAtHold(state, name)
-    if (hold === undefined || hold.at < meant.at) await keepHold(state, meant)
-    await state.write([...folderOf(record), recordFile], serialize({ ...record, hold: undefined }))
+    if (meant !== undefined && (hold === undefined || hold.at < meant.at)) await keepHold(state, meant)
+    // What cannot be read gives way to whoever asks for a certificate by hand.
+    if (isEnd && (hold === undefined || hold.at < record.recordedAt)) await endHold(state, name)
+    await state.write([...folderOf(record), recordFile], serialize({ ...record, hold: undefined, endsHold: undefined }))
   }
 }
 

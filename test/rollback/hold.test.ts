@@ -1,16 +1,19 @@
 // A hold as the pipeline keeps to it, without a command around it.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { archiveName, type CertificateBundle } from '../../src/certificate/bundle.js'
 import { normalize } from '../../src/certificate/normalize.js'
 import { CertError } from '../../src/errors.js'
 import { HttpConnections } from '../../src/http-connections.js'
-import { deploy, keepUnresolved } from '../../src/pipeline/deploy.js'
-import { holdOn } from '../../src/pipeline/rollback.js'
+import { deploy, keepUnresolved, wantedTargets } from '../../src/pipeline/deploy.js'
+import { planDeployment } from '../../src/pipeline/plan.js'
+import { holdOn, whatIsKnown } from '../../src/pipeline/rollback.js'
 import { Secret } from '../../src/secret.js'
-import { readDeployments } from '../../src/state/deployments.js'
+import { Deployment, readDeployments } from '../../src/state/deployments.js'
 import { endHold, readHold } from '../../src/state/hold.js'
+import { withLock } from '../../src/state/lock.js'
 import { StateFolder } from '../../src/state/state-folder.js'
 import { createTarget } from '../../src/targets/index.js'
 import { daysFromNow, mintMaterial } from '../deploy-world.js'
@@ -37,8 +40,10 @@ t.test('a certificate that was rolled back from', async (t) => {
   const latest = () => readFileSync(join(folder, 'to', 'latest', 'cert.pem'), 'utf8')
   const file = state.path('deployments', 'x', 'hold.json')
   const allowing = at({ 'allow-older': true })
+  const holdAt = async (bundle: CertificateBundle) =>
+    holdOn(state, bundle, await whatIsKnown(state, 'x', (await readDeployments(state, 'x')).records), [], now)
   for (const bundle of [good, bad]) await deploy({ ...plain, bundle, targets: at() })
-  await deploy({ ...plain, bundle: good, targets: allowing, hold: holdOn(state, good, [], now) })
+  await deploy({ ...plain, bundle: good, targets: allowing, hold: await holdAt(good) })
   t.equal(latest(), good.leaf)
   t.match(await readHold(state, 'x'), { sha256: good.fingerprint.sha256, away: [bad.fingerprint.sha256] })
 
@@ -75,7 +80,7 @@ t.test('a certificate that was rolled back from', async (t) => {
     const next = await bundleOf(-5)
     await deploy({ ...plain, bundle: next, targets: at() })
     t.equal(await readHold(state, 'x'), undefined)
-    await deploy({ ...plain, bundle: good, targets: allowing, hold: holdOn(state, good, [], now) })
+    await deploy({ ...plain, bundle: good, targets: allowing, hold: await holdAt(good) })
     t.same(
       [...((await readHold(state, 'x'))?.away ?? [])].sort(),
       [bad, next].map(({ fingerprint }) => fingerprint.sha256).sort(),
@@ -93,7 +98,7 @@ t.test('a certificate that was rolled back from', async (t) => {
       t.match([latest(), await readHold(state, 'x')], [good.leaf, { sha256: good.fingerprint.sha256 }])
       await deploy({ ...typed, targets: allowing })
       t.strictSame([latest(), await readHold(state, 'x')], [older.leaf, undefined])
-      await deploy({ ...plain, bundle: good, targets: allowing, hold: holdOn(state, good, [], now) })
+      await deploy({ ...plain, bundle: good, targets: allowing, hold: await holdAt(good) })
     },
   )
 
@@ -118,7 +123,7 @@ t.test('a certificate that was rolled back from', async (t) => {
 
     await deploy({ ...plain, bundle: last, targets: at() })
     writeFileSync(file, '{')
-    await deploy({ ...plain, bundle: later, targets: allowing, hold: holdOn(state, later, [], now) })
+    await deploy({ ...plain, bundle: later, targets: allowing, hold: await holdAt(later) })
     t.match(await readHold(state, 'x'), { sha256: later.fingerprint.sha256 }, 'a rollback makes it anew')
     writeFileSync(file, '{')
     await deploy({ ...plain, bundle: bad, targets: allowing, hold: 'end' })
@@ -126,11 +131,45 @@ t.test('a certificate that was rolled back from', async (t) => {
   })
 
   await t.test('is free again where the hold was taken away', async (t) => {
-    await deploy({ ...plain, bundle: good, targets: allowing, hold: holdOn(state, good, [], now) })
+    await deploy({ ...plain, bundle: good, targets: allowing, hold: await holdAt(good) })
     t.equal(await endHold(state, 'x'), true)
     t.equal(await endHold(state, 'x'), false)
     const { warnings } = await deploy({ ...plain, bundle: bad, targets: allowing })
     t.same(warnings, [])
     t.equal(latest(), bad.leaf)
+  })
+
+  await t.test('is not one that came when it was chosen already what to go back to', async (t) => {
+    const [deployed, noted] = await Promise.all([bundleOf(-1), bundleOf(-1)])
+    const overtaken = async (come: CertificateBundle, how: () => Promise<unknown>) => {
+      const rollback = { ...plain, bundle: good, targets: allowing, hold: await holdAt(good) }
+      await how()
+      const files = () => readdirSync(state.root, { recursive: true }).toSorted()
+      const before = [files(), latest()]
+      await t.rejects(deploy(rollback), {
+        code: 'OVERTAKEN',
+        message: new RegExp(`a new certificate came meanwhile: ${archiveName(come)}`),
+        hint: /acme-oss rollback x/,
+      })
+      t.same([files(), latest()], before, 'nothing is touched')
+      t.equal(await readHold(state, 'x'), undefined)
+      const { warnings } = await deploy({ ...plain, bundle: come, targets: at() })
+      t.same([latest(), warnings], [come.leaf, []])
+    }
+    await overtaken(deployed, () => deploy({ ...plain, bundle: deployed, targets: at() }))
+    // While it waits for the lock, which the rollback gets first.
+    await overtaken(noted, () => Deployment.note(state, noted, wantedTargets(planDeployment(noted, at())), now))
+  })
+
+  await t.test('is not to be replaced by a rollback that waited in vain', async (t) => {
+    const unknown = await bundleOf(-2)
+    const ending = new AbortController()
+    const waits = { onWait: () => ending.abort(), signal: ending.signal }
+    const hold = await holdAt(unknown)
+    await withLock(state, 'x', { signal }, () =>
+      t.rejects(deploy({ ...plain, ...waits, bundle: unknown, targets: allowing, hold }), { code: 'LOCKED' }),
+    )
+    const { records } = await readDeployments(state, 'x')
+    t.notOk(records.some(({ fingerprint }) => fingerprint.sha256 === unknown.fingerprint.sha256))
   })
 })

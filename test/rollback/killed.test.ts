@@ -8,7 +8,7 @@ import type { CertificateBundle } from '../../src/certificate/bundle.js'
 import { normalize } from '../../src/certificate/normalize.js'
 import { HttpConnections } from '../../src/http-connections.js'
 import { type DeployOptions, deploy } from '../../src/pipeline/deploy.js'
-import { holdOn } from '../../src/pipeline/rollback.js'
+import { holdOn, whatIsKnown } from '../../src/pipeline/rollback.js'
 import { syncName } from '../../src/pipeline/sync.js'
 import { Secret } from '../../src/secret.js'
 import { pendingOf } from '../../src/state/deployment-record.js'
@@ -61,10 +61,16 @@ const openTrouble = async (t: Test) => {
     return certificates.flatMap(({ warnings }) => warnings)
   }
   const latest = () => ['a', 'b'].map((name) => readFileSync(join(folder, name, 'latest', 'cert.pem'), 'utf8'))
-  const rolledBack = (state: StateFolder) => ({
+  const rolledBack = async (state: StateFolder) => ({
     targets: to({ 'allow-older': true }),
     state,
-    hold: holdOn(state, good, [bad.fingerprint.sha256], now),
+    hold: holdOn(
+      state,
+      good,
+      await whatIsKnown(state, 'x', (await readDeployments(state, 'x')).records),
+      [bad.fingerprint.sha256],
+      now,
+    ),
   })
   return { root, run, sync, latest, rolledBack }
 }
@@ -110,7 +116,7 @@ const endedEverywhere = async (
       const { records } = await readDeployments(await StateFolder.open(world.root), 'x')
       t.same(records.flatMap(pendingOf), [], 'nothing is left to do')
       t.same(
-        records.filter(({ hold }) => hold !== undefined),
+        records.filter(({ hold, endsHold }) => hold !== undefined || endsHold !== undefined),
         [],
       )
     })
@@ -125,7 +131,7 @@ t.test('a rollback', (t) =>
   endedEverywhere(
     t,
     async () => undefined,
-    (world, killed) => world.run(good, { ...world.rolledBack(killed.state), signal: killed.signal }),
+    async (world, killed) => world.run(good, { ...(await world.rolledBack(killed.state)), signal: killed.signal }),
     async (t, world) => {
       const hold = await readHold(await StateFolder.open(world.root), 'x')
       const there = hold === undefined ? bad : good
@@ -144,7 +150,7 @@ t.test('a rollback', (t) =>
 t.test('what ends a hold', (t) =>
   endedEverywhere(
     t,
-    async (world) => world.run(good, world.rolledBack(await StateFolder.open(world.root))),
+    async (world) => world.run(good, await world.rolledBack(await StateFolder.open(world.root))),
     (world, { state, signal }) => world.run(next, { state, signal }),
     async (t, world) => {
       const hold = await readHold(await StateFolder.open(world.root), 'x')
@@ -155,6 +161,30 @@ t.test('what ends a hold', (t) =>
   ),
 )
 
+t.test('whoever asks for the very one that was rolled back from', async (t) => {
+  let isWanted = false
+  let times = 0
+  await endedEverywhere(
+    t,
+    async (world) => world.run(good, await world.rolledBack(await StateFolder.open(world.root))),
+    (world, { state, signal }) => world.run(bad, { state, signal, hold: 'end' }),
+    async (t, world) => {
+      const hold = await readHold(await StateFolder.open(world.root), 'x')
+      const there = hold === undefined ? bad : good
+      t.same(world.latest(), [there.leaf, there.leaf])
+      if (isWanted) t.equal(hold, undefined, 'what is on record is done')
+      return hold === undefined
+    },
+    async ({ root }) => {
+      const state = await StateFolder.open(root)
+      const { records } = await readDeployments(state, 'x')
+      isWanted = records.some((one) => one.fingerprint.sha256 === bad.fingerprint.sha256 && pendingOf(one).length > 0)
+      if (isWanted && (await readHold(state, 'x')) !== undefined) times++
+    },
+  )
+  t.ok(times > 0, 'killed before the hold was ended')
+})
+
 t.test('what cannot be recorded is not held either', async (t) => {
   const world = await openTrouble(t)
   const state = await StateFolder.open(world.root)
@@ -164,7 +194,7 @@ t.test('what cannot be recorded is not held either', async (t) => {
     if (parts.at(-1) === 'record.json') throw Object.assign(await StateFolder.open('/dev/null/x').catch((e) => e), {})
     await real(parts, ...words)
   }
-  const { warnings } = await world.run(good, world.rolledBack(state))
+  const { warnings } = await world.run(good, await world.rolledBack(state))
   t.match(warnings, [/nothing was recorded/])
   t.same(world.latest(), [good.leaf, good.leaf])
   t.equal(await readHold(state, 'x'), undefined)
