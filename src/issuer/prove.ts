@@ -157,9 +157,12 @@ const notProven = async (session: AcmeSession, order: Order): Promise<CertError>
   const [first] = failures
   if (first === undefined) return notIssued(order)
   if (failures.length === 1) return first
-  return new CertError('CHALLENGE_FAILED', failures.map(({ message }) => message).join('; '), {
-    hint: first.hint,
-    vendor: first.vendor,
+  // CAs list the names in any order; each may have a cause of its own.
+  const told = failures.sort((one, other) => (one.message < other.message ? -1 : 1))
+  const hints = new Set(told.flatMap(({ hint }) => hint ?? []))
+  return new CertError('CHALLENGE_FAILED', told.map(({ message }) => message).join('; '), {
+    hint: [...hints].join('; '),
+    vendor: told[0]?.vendor,
   })
 }
 

@@ -62,10 +62,14 @@ export const bucket = (options: BucketOptions): Solver => {
         return { seen, domain: challenge.domain, verdict: verdictOn(seen, challenge, placed) }
       })
       const wrong = verdicts.flatMap(({ verdict }) => (verdict instanceof CertError ? [verdict] : []))
-      const [first] = wrong
-      if (first !== undefined) {
-        const { hint, vendor } = first
-        throw new CertError('SOLVER_FAILED', wrong.map(({ message }) => message).join('; '), { hint, vendor })
+      if (wrong.length > 0) {
+        // CAs list the names in any order; each has a cause of its own.
+        const told = wrong.sort((one, other) => (one.message < other.message ? -1 : 1))
+        const hints = new Set(told.flatMap(({ hint }) => hint ?? []))
+        throw new CertError('SOLVER_FAILED', told.map(({ message }) => message).join('; '), {
+          hint: [...hints].join('; '),
+          vendor: told[0]?.vendor,
+        })
       }
       for (const { seen, domain, verdict } of verdicts) {
         const why = seen.kind === 'silence' ? seen.why : ''
