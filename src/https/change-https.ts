@@ -137,7 +137,10 @@ const change = async (
     options.onChange?.(done)
   }
   if (signal.aborted && error !== undefined) throw error
-  const after = await place.read(signal, scope).catch(() => undefined)
+  const seen = await place.read(signal, scope).catch(toCertError)
+  const after = seen instanceof CertError ? undefined : seen
+  // What it holds now is taken for what was asked for: somebody should know that nobody has seen it.
+  if (seen instanceof CertError) said.push(`what stands at ${place.name} now could not be looked at: ${seen.message}`)
   if (after !== undefined && error === undefined) said.push(...unlike(changes, after.parts, place.name))
   if (error === undefined)
     said.push(...(await book.end(verb, after?.parts ?? planned(before.parts, changes), options.change)))

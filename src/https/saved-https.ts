@@ -2,8 +2,6 @@ import { CertError } from '../errors.js'
 import type { HttpsRecord, SavedHttps } from '../state/https-record.js'
 import type { HttpsParts, HttpsPlace, HttpsState } from './https-place.js'
 
-/** What is saved of a place before it is changed, and what of it is put back: functions of the record. */
-
 export const emptyRecord = ({ identity, kind, name, settings }: HttpsPlace): HttpsRecord => ({
   schema: 1,
   identity,

@@ -20,6 +20,7 @@ import type { AccessKey } from '../emulator/access-key.js'
 import { startEmulator } from '../emulator/emulator.js'
 import type { Bucket, BucketOptions } from '../emulator/oss/bucket.js'
 import { sendRaw } from '../emulator/send-raw.js'
+import { noFacts } from './no-facts.js'
 
 const { signal } = new AbortController()
 const emulator = await startEmulator()
@@ -322,20 +323,7 @@ t.test('what cannot be changed is refused, and nothing is touched', async (t) =>
   t.match((await place.read(signal)).facts, { tls: null, plainHttp: null })
 })
 
-const stateOf = (parts: HttpsState['parts']): HttpsState => ({
-  parts,
-  unread: {},
-  facts: {
-    https: null,
-    plainHttp: null,
-    redirectCode: null,
-    tls: null,
-    hsts: null,
-    http2: null,
-    gzip: null,
-    brotli: null,
-  },
-})
+const stateOf = (parts: HttpsState['parts']): HttpsState => ({ parts, unread: {}, facts: noFacts })
 
 t.test('rights missing one at a time', async (t) => {
   const site = newSite()

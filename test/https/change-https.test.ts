@@ -10,6 +10,7 @@ import { lastChange, openChange } from '../../src/https/saved-https.js'
 import { httpsRecords, readHttpsRecord, relaxedPlaces } from '../../src/state/https-record.js'
 import { withLock } from '../../src/state/lock.js'
 import { StateFolder } from '../../src/state/state-folder.js'
+import { noFacts } from './no-facts.js'
 
 const wish = {
   tls: ['1.2', '1.3'],
@@ -18,17 +19,6 @@ const wish = {
   http2: false,
   gzip: false,
   brotli: false,
-} as const
-
-const facts = {
-  https: null,
-  plainHttp: null,
-  redirectCode: null,
-  tls: null,
-  hsts: null,
-  http2: null,
-  gzip: null,
-  brotli: null,
 } as const
 
 const wanted: Readonly<Record<Exclude<HttpsAim['verb'], 'restore'>, HttpsParts>> = {
@@ -65,7 +55,7 @@ const fakePlace = (parts: HttpsParts): FakePlace => {
     read: async (_signal, scope) => {
       if (gone.value) throw new CertError('CLOUD_REFUSED', 'it is gone', { vendor: { code: 'NoSuchBucket' } })
       const { policy = null, ...rest } = own
-      return { parts: scope === undefined ? { policy, ...rest } : { policy }, unread: { ...unread }, facts }
+      return { parts: scope === undefined ? { policy, ...rest } : { policy }, unread: { ...unread }, facts: noFacts }
     },
     plan: (aim, { parts: before }) => {
       const after = aim.verb === 'restore' ? aim.parts : wanted[aim.verb]
@@ -361,4 +351,20 @@ t.test("what means the same is nobody else's change", async (t) => {
   const options = { state, change: '2', dryRun: false, patience: 50, now: () => new Date(), signal }
   const alike = { ...place, isAlike: (part: string) => part === 'tls' }
   t.match(await changeHttps(alike, restore, options), { status: 'changed', error: undefined })
+})
+
+t.test('what could not be looked at afterwards is said', async (t) => {
+  const { place, change } = await newTrial(t)
+  const { signal } = new AbortController()
+  const state = new CertError('STATE_UNUSABLE', 'no state')
+  let looks = 0
+  const read: typeof place.read = async (...asked) => {
+    if (looks++ > 0) throw new CertError('CLOUD_UNAVAILABLE', 'the cloud is down', { passing: true })
+    return await place.read(...asked)
+  }
+  await change(enforce)
+  const options = { state, change: '9', dryRun: false, patience: 50, now: () => new Date(), signal }
+  const report = await changeHttps({ ...place, read }, relax, options)
+  t.match(report, { status: 'changed', state: undefined })
+  t.match(report.warnings, [/is not saved/, /bucket my-site now could not be looked at: the cloud is down/])
 })
