@@ -153,7 +153,8 @@ const lostPlace = ({ name, error }: FoundPlaces['lost'][number]): ShownPlace => 
 const lookAtAll = (places: readonly HttpsPlace[], work: Work): Promise<ShownPlace[]> =>
   eachOf(places, placesAtOnce, async (place) => {
     const { values, surroundings } = work
-    const relaxedSince = await relaxedAt(place, work)
+    const warnings: string[] = []
+    const relaxedSince = await relaxedAt(place, work, (what) => void warnings.push(what))
     try {
       const state = await place.read(surroundings.signal)
       const live = values.live ? await versionsAt(place, work) : undefined
@@ -162,7 +163,7 @@ const lookAtAll = (places: readonly HttpsPlace[], work: Work): Promise<ShownPlac
         status: 'unchanged',
         state,
         changes: [],
-        warnings: unreadWarnings(place, state),
+        warnings: [...warnings, ...unreadWarnings(place, state)],
         error: undefined,
         relaxedSince,
         live,
@@ -174,7 +175,7 @@ const lookAtAll = (places: readonly HttpsPlace[], work: Work): Promise<ShownPlac
         status: 'failed',
         state: undefined,
         changes: [],
-        warnings: [],
+        warnings,
         error: toCertError(error),
         relaxedSince,
         live: undefined,
@@ -189,9 +190,19 @@ const unreadWarnings = ({ name, kind }: HttpsPlace, { unread, parts, facts }: Ht
     : []),
 ]
 
-const relaxedAt = async ({ identity }: HttpsPlace, { values, surroundings }: Work): Promise<string | undefined> => {
+/** @param warn told why that is not known, unless whoever changed the place has said so already */
+const relaxedAt = async (
+  { identity }: HttpsPlace,
+  { values, surroundings }: Work,
+  warn?: (what: string) => void,
+): Promise<string | undefined> => {
   const state = StateFolder.at(stateRoot(values, surroundings))
-  return (await readHttpsRecord(state, identity).catch(() => undefined))?.relaxedSince
+  try {
+    return (await readHttpsRecord(state, identity))?.relaxedSince
+  } catch (error) {
+    warn?.(toCertError(error).message)
+    return undefined
+  }
 }
 
 const versionsAt = async (place: HttpsPlace, { values, surroundings }: Work): Promise<VersionsServed[]> => {

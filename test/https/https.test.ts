@@ -1,5 +1,6 @@
 // `acme-oss https` as one types it: forced, loosened, put back and ended, at a bucket with a domain, at CDN and at DCDN,
 // measured by what the emulator holds and by what visitors get.
+import { readFileSync, writeFileSync } from 'node:fs'
 import { request as secureRequest } from 'node:https'
 import t, { type Test } from 'tap'
 import { mintMaterial, proveSilence, region, root } from '../deploy-world.js'
@@ -178,6 +179,15 @@ t.test('forced, loosened in an emergency, and put back twice', async (t) => {
     JSON.parse(reminded.stdout).relaxed.map((one: { place: string }) => one.place),
     [`bucket ${bucket}`, `CDN domain ${www}`, `DCDN domain ${api}`].sort(),
   )
+
+  const record = site.path('state', 'https', encodeURIComponent(`cdn ${www}`), 'record.json')
+  const saved = readFileSync(record, 'utf8')
+  writeFileSync(record, '{')
+  t.match((await site.https(['status', '--cdn-domain', www])).stderr, /warning: what was saved of the HTTPS of cdn www/)
+  const told = await site.call(['status', '--no-look'])
+  t.equal(told.code, 1)
+  t.match(told.stdout + told.stderr, /whether it is relaxed: .*record\.json/)
+  writeFileSync(record, saved)
 
   t.equal((await site.https(['restore', name])).code, 0)
   t.equal((await site.call(['status', '--no-look'])).code, 0, 'nobody needs to be reminded any more')
